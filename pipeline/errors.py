@@ -1,0 +1,50 @@
+"""What went wrong, named by what the queue should do about it.
+
+    StageError
+    ├── Transient     again later, perhaps after a stated delay; costs an attempt
+    ├── Deferred      not before a stated moment (quota, budget); costs no attempt
+    ├── Rejected      never again: the same input would fail the same way
+    ├── Waiting       a person must act first; costs no attempt
+    └── LostClaim     another worker owns the work now: write nothing more
+
+Anything else that escapes a stage is a bug: it is retried like `Transient`, with its traceback in
+the log and its class in the step's error.
+"""
+
+from datetime import datetime
+
+
+class StageError(Exception):
+    """A failure of known consequence; its message tells the operator what, where, what to do."""
+
+
+class Transient(StageError):
+    """May succeed when repeated.
+
+    Attributes:
+        retry_after: seconds to wait at least, as stated by the refuser; None: the queue decides.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Deferred(StageError):
+    """Cannot go on before `until` (an aware datetime); nothing is wrong with the work itself."""
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class Rejected(StageError):
+    """The same input would be refused again: the run fails with this message."""
+
+
+class Waiting(StageError):
+    """A person must approve or repair something before the run can go on."""
+
+
+class LostClaim(StageError):
+    """The step or the job belongs to another worker now; nothing may be written any more."""

@@ -1,0 +1,174 @@
+"""One Protocol per outside capability, in our words; adapters live in `pipeline.providers`.
+
+Every method may raise the errors of `pipeline.errors`; what else a method promises stands in its
+docstring. Adapters translate their vendor's errors at their edge and do not inherit from a port:
+`workers.runtime` is where mypy compares them.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.domain import (
+    Artifact,
+    ArtifactKind,
+    Channel,
+    Film,
+    HostedVideo,
+    Paid,
+    Publication,
+    RenderedFiles,
+    Script,
+    Speech,
+    Statistics,
+    Topic,
+    UploadDraft,
+    UploadRecord,
+    Visibility,
+)
+
+Progress = Callable[[float], None]
+"""Called now and then with the part that is done, 0..1; cheap and never raises."""
+
+
+class TrendSource(Protocol):
+    """Where topics come from."""
+
+    @property
+    def name(self) -> str:
+        """The source as stored with a trend: one of the values of `trends.source`."""
+        ...
+
+    async def topics(self) -> tuple[Topic, ...]:
+        """Read all topics the source offers now. Reading changes nothing."""
+        ...
+
+
+class ScriptWriter(Protocol):
+    """Turns a topic and its facts into a script."""
+
+    async def write(self, topic: Topic, channel: Channel) -> Paid[Script]:
+        """Write one script; every sentence that states something names the fact it rests on."""
+        ...
+
+
+class Narrator(Protocol):
+    """Speaks text and says when each word is heard."""
+
+    async def speak(self, text: str, *, language: str, into: Path) -> Paid[Speech]:
+        """Speak `text` into the WAV file `into`.
+
+        The words answered are exactly `text.split()`, in order, without overlap, within the
+        duration. Raises `Rejected` for a text without anything to say or a language it lacks.
+        """
+        ...
+
+    @property
+    def voice(self) -> str:
+        """The name of the voice, as stored with a narration."""
+        ...
+
+
+class Renderer(Protocol):
+    """Draws and mixes a film."""
+
+    async def render(self, film: Film, *, folder: Path, progress: Progress) -> RenderedFiles:
+        """Write video, thumbnail and captions into `folder`.
+
+        A repeat with the same film in the same folder goes on from what is finished there.
+        Cancelling it kills every process it started.
+        """
+        ...
+
+
+class VideoHost(Protocol):
+    """Where videos are published, seen through one account's credential.
+
+    A video is uploaded private and becomes visible by a second, idempotent step, so that whatever
+    happens in between, nothing is public twice.
+    """
+
+    async def owner(self) -> str:
+        """The id of the channel that the credential belongs to."""
+        ...
+
+    async def open_upload(self, draft: UploadDraft) -> str:
+        """Announce an upload: the address of a session that any process may `send` to."""
+        ...
+
+    async def send(self, session_uri: str, video: Path, *, progress: Progress) -> str | None:
+        """Send what the session still lacks; the id of the video, private until `publish`.
+
+        None when the host no longer knows the session: the upload may have ended or not.
+        """
+        ...
+
+    async def find(self, marker: str) -> str | None:
+        """The id of the video in the channel's uploads that carries the marker."""
+        ...
+
+    async def publish(
+        self, video_id: str, visibility: Visibility, publish_at: datetime | None
+    ) -> Publication:
+        """Give this video its visibility, now or at `publish_at`; a repeat changes nothing."""
+        ...
+
+    async def add_thumbnail(self, video_id: str, image: Path) -> None:
+        """Set the thumbnail; a repeat replaces it."""
+        ...
+
+    async def add_captions(self, video_id: str, captions: Path, language: str) -> None:
+        """Set the caption track (SubRip) of a language; a repeat changes nothing."""
+        ...
+
+
+class UploadJournal(Protocol):
+    """What must be durable in the middle of an upload; each method commits under the step's fence.
+
+    Raises `LostClaim` when the step belongs to another worker.
+    """
+
+    async def begin(self, sha256: str, size_bytes: int) -> UploadRecord:
+        """The live attempt for this video, or a new one with a marker of its own."""
+        ...
+
+    async def session_opened(self, session_uri: str) -> None:
+        """Keep the session's address, before the first byte is sent."""
+        ...
+
+    async def uploaded(self, video_id: str) -> None:
+        """Keep the id that the host gave; from here on nothing is inserted for this video."""
+        ...
+
+
+class VideoStatistics(Protocol):
+    """What became of a published video."""
+
+    async def inspect(self, video_id: str) -> HostedVideo:
+        """Processing and visibility as the host has them; `Rejected` for an unknown id."""
+        ...
+
+    async def statistics(self, video_id: str) -> Statistics:
+        """The counters as of now."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Immutable files by content: on disk or in a bucket."""
+
+    async def put(
+        self, file: Path, *, folder: str, kind: ArtifactKind, media_type: str
+    ) -> Artifact:
+        """Store a file below `folder`, durably, under a name made of its kind and content.
+
+        The same content again is the same artifact and is not written again.
+        """
+        ...
+
+    async def fetch(self, artifact: Artifact, *, folder: Path) -> Path:
+        """A local file with the artifact's content, hash checked; below `folder` when it is copied.
+
+        Raises `Rejected` when the content does not match its hash, `Transient` when it is away.
+        """
+        ...
