@@ -1,0 +1,79 @@
+"""Channels as stored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from db.pool import Connection
+from db.statements import load
+
+_SQL = load("channel")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    id: UUID
+    name: str
+    youtube_channel_id: str | None
+    niche: str | None
+    language: str
+    timezone: str
+    status: str
+    videos_per_day: int
+    auto_publish: bool
+    quality_settings: Mapping[str, Any]
+    youtube_category_id: str | None
+    created_at: datetime
+
+
+ROWS = {"channel_find": ChannelRow, "channel_get": ChannelRow, "channel_list": ChannelRow}
+
+
+class Channels:
+    """Statements of `channel.sql` on one connection; none begins or commits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def insert(
+        self,
+        *,
+        name: str,
+        youtube_channel_id: str | None,
+        niche: str | None,
+        language: str,
+        timezone: str,
+        videos_per_day: int,
+        auto_publish: bool,
+        quality_settings: Mapping[str, Any],
+    ) -> UUID | None:
+        """None when the name, or the YouTube channel, is taken."""
+        row = await _SQL["channel_insert"].maybe(
+            self._connection,
+            name=name,
+            youtube_channel_id=youtube_channel_id,
+            niche=niche,
+            language=language,
+            timezone=timezone,
+            videos_per_day=videos_per_day,
+            auto_publish=auto_publish,
+            quality_settings=quality_settings,
+        )
+        return row["id"] if row else None
+
+    async def find(self, *, name_or_id: str) -> ChannelRow | None:
+        row = await _SQL["channel_find"].maybe(self._connection, name_or_id=name_or_id)
+        return ChannelRow(**row) if row else None
+
+    async def get(self, *, channel_id: UUID) -> ChannelRow:
+        return ChannelRow(**await _SQL["channel_get"].one(self._connection, channel_id=channel_id))
+
+    async def list_ids_like(self, *, prefix: str) -> list[UUID]:
+        """At most two ids that begin with the prefix."""
+        rows = await _SQL["channel_list_ids_like"].many(self._connection, prefix=prefix)
+        return [row["id"] for row in rows]
+
+    async def list(self) -> "list[ChannelRow]":
+        return [ChannelRow(**row) for row in await _SQL["channel_list"].many(self._connection)]

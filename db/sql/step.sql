@@ -1,0 +1,61 @@
+-- name: step_insert :exec
+-- parameters: execution_id, step, step_no
+INSERT INTO workflow_steps (execution_id, step_name, step_no) VALUES ($1, $2, $3);
+
+-- name: step_set_job :exec
+-- parameters: execution_id, step, job_id
+UPDATE workflow_steps SET job_id = $3 WHERE execution_id = $1 AND step_name = $2;
+
+-- name: step_claim :maybe
+-- parameters: execution_id, step, job_id
+-- The new owner's fence; None when the step is done (or was cancelled) and there is nothing to do.
+UPDATE workflow_steps
+   SET fence = fence + 1, attempt = attempt + 1, status = 'running', job_id = $3,
+       next_retry_at = NULL, started_at = coalesce(started_at, clock_timestamp())
+ WHERE execution_id = $1 AND step_name = $2
+   AND status IN ('pending', 'running', 'retrying', 'waiting', 'failed')
+RETURNING id, fence, attempt;
+
+-- name: step_find :maybe
+-- parameters: execution_id, step
+SELECT id, status, fence FROM workflow_steps WHERE execution_id = $1 AND step_name = $2;
+
+-- name: step_list_outputs :many
+-- parameters: execution_id
+SELECT step_name, output FROM workflow_steps WHERE execution_id = $1 AND status = 'success';
+
+-- name: step_mark_succeeded :exec
+-- parameters: step_id, fence, output
+-- No row: the claim is lost and nothing may be written.
+UPDATE workflow_steps s
+   SET status = 'success', output = $3, error_message = NULL, completed_at = clock_timestamp(),
+       cost = (SELECT coalesce(sum(c.amount), 0) FROM video_costs c
+                WHERE c.workflow_execution_id = s.execution_id
+                  AND c.metadata->>'step' = s.step_name)
+ WHERE s.id = $1 AND s.fence = $2 AND s.status = 'running';
+
+-- name: step_mark_paused :exec
+-- parameters: step_id, fence, status, next_retry_at, error
+UPDATE workflow_steps
+   SET status = $3, next_retry_at = $4, error_message = $5
+ WHERE id = $1 AND fence = $2 AND status = 'running';
+
+-- name: step_mark_failed :exec
+-- parameters: step_id, fence, error
+-- fence NULL: the run is failed from outside the step, whoever owns it.
+UPDATE workflow_steps
+   SET status = 'failed', error_message = $3, completed_at = clock_timestamp(), next_retry_at = NULL,
+       fence = fence + CASE WHEN $2::bigint IS NULL THEN 1 ELSE 0 END
+ WHERE id = $1 AND ($2::bigint IS NULL OR (fence = $2 AND status = 'running'));
+
+-- name: step_assert_owned :maybe
+-- parameters: step_id, fence
+-- Locks the step for the rest of the transaction: a later claim waits for this commit.
+SELECT id FROM workflow_steps WHERE id = $1 AND fence = $2 AND status = 'running' FOR UPDATE;
+
+-- name: step_list :many
+-- parameters: execution_id
+SELECT step_name, status, attempt, started_at, completed_at, cost, error_message, next_retry_at
+  FROM workflow_steps
+ WHERE execution_id = $1
+ ORDER BY step_no;

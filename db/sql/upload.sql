@@ -1,0 +1,35 @@
+-- name: upload_find_live :maybe
+-- parameters: video_id
+SELECT id, marker, status, session_uri, youtube_video_id, youtube_account_id, file_sha256, fence
+  FROM video_uploads
+ WHERE video_id = $1 AND status IN ('reserved', 'uploading', 'uploaded', 'published', 'unknown')
+   FOR UPDATE;
+
+-- name: upload_insert :one
+-- parameters: video_id, execution_id, account_id, expected_channel_id, fence, marker, sha256, size_bytes
+INSERT INTO video_uploads (video_id, execution_id, youtube_account_id, expected_channel_id, fence,
+                           marker, file_sha256, size_bytes, status)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'reserved')
+RETURNING id;
+
+-- name: upload_take_over :exec
+-- parameters: upload_id, fence
+UPDATE video_uploads SET fence = $2 WHERE id = $1;
+
+-- name: upload_set_session :exec
+-- parameters: video_id, fence, session_uri
+UPDATE video_uploads
+   SET session_uri = $3, status = 'uploading'
+ WHERE video_id = $1 AND fence = $2 AND status IN ('reserved', 'uploading', 'unknown');
+
+-- name: upload_set_uploaded :exec
+-- parameters: video_id, fence, host_video_id
+UPDATE video_uploads
+   SET youtube_video_id = $3, status = 'uploaded'
+ WHERE video_id = $1 AND fence = $2 AND status IN ('reserved', 'uploading', 'unknown', 'uploaded');
+
+-- name: upload_set_published :exec
+-- parameters: video_id, fence
+UPDATE video_uploads
+   SET status = 'published', session_uri = NULL
+ WHERE video_id = $1 AND fence = $2 AND status IN ('uploaded', 'published');
