@@ -8,7 +8,6 @@ processes that migrate at once do it one after the other, and the second finds n
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,7 +21,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-import migrations
+from db.revisions import migrations_directory
 
 MIGRATION_LOCK = 0x7974_6D69_6772
 """Key of the advisory lock: the bytes of "ytmigr", so that pg_locks explains itself."""
@@ -67,11 +66,6 @@ def status(url: str) -> SchemaStatus:
         return _status(connection, ScriptDirectory.from_config(_config()))
 
 
-def head_revision() -> str:
-    """The newest revision of this code, told by the file names alone (a test keeps them true)."""
-    return max(path.name[:15] for path in _directory().joinpath("versions").glob("2*_*.py"))
-
-
 def _status(connection: Connection, scripts: ScriptDirectory) -> SchemaStatus:
     current = MigrationContext.configure(
         connection, opts={"version_table_schema": "public"}
@@ -110,13 +104,9 @@ def _run(url: str, action: Any) -> list[str]:
     return applied
 
 
-def _directory() -> Path:
-    return Path(migrations.__path__[0])
-
-
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(_directory()).replace("%", "%%"))
+    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 

@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from db import migrate
+from db.revisions import head_revision
 
 CATALOGUE = """
 SELECT 'relation', c.oid::regclass::text || ' ' || c.relkind::text,
@@ -50,7 +51,7 @@ def schemas(url: str) -> set[str]:
 def test_upgrade_applies_every_revision_once(empty_database_url: str) -> None:
     before = migrate.status(empty_database_url)
     assert before.current is None
-    assert before.pending[-1] == before.head == migrate.head_revision()
+    assert before.pending[-1] == before.head == head_revision()
 
     applied = migrate.upgrade(empty_database_url)
 
