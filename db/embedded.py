@@ -92,10 +92,14 @@ def database_url(settings: DatabaseSettings) -> Iterator[str]:
         yield server.url
 
 
-def ensure_migrated(server: EmbeddedServer) -> list[str]:
-    """Migrate the embedded database unless that was done since its server started."""
+def ensure_migrated(server: EmbeddedServer, *, trust_note: bool = True) -> list[str]:
+    """Migrate the embedded database, and return what was applied.
+
+    A note in the folder says that it was done since the server started; `trust_note=False`
+    asks the database all the same.
+    """
     head = head_revision()
-    if server.folder.is_migrated(server.run, head):
+    if trust_note and server.folder.is_migrated(server.run, head):
         return []
     from db import migrate  # Alembic takes longer to load than most commands take to run
 
@@ -138,6 +142,16 @@ def running_server(data_dir: Path) -> RunningServer | None:
         return None
     state = ServerFolder(path).read_state()
     return state if state and ask(state.socket_path) is Answer.READY else None
+
+
+def extend_lease(data_dir: Path, seconds: float) -> None:
+    """Keep the server of a data folder up for a while although no process of ours uses it.
+
+    For those whom we cannot see coming, such as psql with a URL that we printed.
+    """
+    path = existing_folder(data_dir.absolute())
+    if path is not None:
+        ServerFolder(path).extend_lease(seconds)
 
 
 def stop(data_dir: Path) -> bool:

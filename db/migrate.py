@@ -21,7 +21,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from db.revisions import migrations_directory
+from db.revisions import MigrationError, migrations_directory
 
 MIGRATION_LOCK = 0x7974_6D69_6772
 """Key of the advisory lock: the bytes of "ytmigr", so that pg_locks explains itself."""
@@ -29,13 +29,6 @@ MIGRATION_LOCK = 0x7974_6D69_6772
 CONNECT_TIMEOUT_SECONDS = 10
 LOCK_WAIT = "15min"
 """How long one migrator waits for another before it gives up."""
-
-
-class MigrationError(Exception):
-    """The database could not be brought to the wanted revision; the message says why.
-
-    What was applied before the failing revision stays applied; the failing one left nothing.
-    """
 
 
 @dataclass(frozen=True, slots=True)

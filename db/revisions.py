@@ -1,8 +1,15 @@
-"""The newest schema revision of this code, told without loading Alembic."""
+"""What is known of migrations without loading Alembic, which takes half a second."""
 
 from pathlib import Path
 
 import migrations
+
+
+class MigrationError(Exception):
+    """The database could not be brought to the wanted revision; the message says why.
+
+    What was applied before the failing revision stays applied; the failing one left nothing.
+    """
 
 
 def migrations_directory() -> Path:
@@ -10,6 +17,6 @@ def migrations_directory() -> Path:
 
 
 def head_revision() -> str:
-    """Read from the file names, whose first 15 characters are the revision (a test checks it)."""
+    """The newest revision of this code, read from the file names (a test checks them)."""
     names = (path.name for path in migrations_directory().joinpath("versions").glob("2*_*.py"))
     return max(names)[:15]

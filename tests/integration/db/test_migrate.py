@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from db import migrate
-from db.revisions import head_revision
+from db.revisions import MigrationError, head_revision
 
 CATALOGUE = """
 SELECT 'relation', c.oid::regclass::text || ' ' || c.relkind::text,
@@ -92,9 +92,9 @@ def test_two_migrators_at_once_apply_each_revision_once(empty_database_url: str)
 def test_database_of_a_newer_version_is_refused_with_its_revision(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '20990101_000000'")
-    with pytest.raises(migrate.MigrationError, match=r"20990101_000000.*newer version"):
+    with pytest.raises(MigrationError, match=r"20990101_000000.*newer version"):
         migrate.status(database_url)
-    with pytest.raises(migrate.MigrationError, match=r"20990101_000000.*newer version"):
+    with pytest.raises(MigrationError, match=r"20990101_000000.*newer version"):
         migrate.upgrade(database_url)
 
 
