@@ -1,0 +1,48 @@
+"""The last stage: read back what the host made of the video, and its first numbers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline.domain import HostedVideo, Publication, Statistics, Visibility
+from pipeline.errors import Rejected, Transient
+from pipeline.ports import VideoStatistics
+
+PROCESSING_RETRY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How the video stands at its host, and its counters."""
+
+    hosted: HostedVideo
+    statistics: Statistics
+
+
+async def measure(
+    publication: Publication,
+    *,
+    statistics: VideoStatistics,
+    visibility: Visibility,
+    publish_at: datetime | None,
+) -> Measured:
+    """Read the video back; a scheduled one (`publish_at`) may still be private.
+
+    Raises `Rejected` with the host's reason when it refused the video, `Transient` while it is
+    being processed or is not yet as visible as it was made.
+    """
+    hosted = await statistics.inspect(publication.video_id)
+    if hosted.problem is not None:
+        raise Rejected(f"the host refused video {publication.video_id}: {hosted.problem}")
+    if not hosted.processed:
+        raise Transient(
+            f"the host is still processing video {publication.video_id}",
+            retry_after=PROCESSING_RETRY_SECONDS,
+        )
+    scheduled = publish_at is not None and hosted.visibility is Visibility.PRIVATE
+    if hosted.visibility is not visibility and not scheduled:
+        raise Transient(
+            f"video {publication.video_id} is {hosted.visibility} at the host, not {visibility};"
+            " if this stays so, set it at the host by hand",
+            retry_after=PROCESSING_RETRY_SECONDS,
+        )
+    return Measured(hosted, await statistics.statistics(publication.video_id))
