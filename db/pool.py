@@ -12,10 +12,11 @@ from asyncpg.pool import PoolConnectionProxy
 
 from db.errors import CommitUnknown, Unavailable, translate, translated
 
-PoolConnection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+# Quoted: asyncpg's classes are generic in the stubs only.
+PoolConnection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 #: What statements and repositories take: a pooled connection or one of its own.
-Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnection
-Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 COMMAND_TIMEOUT_SECONDS = 60.0
 CONNECT_TIMEOUT_SECONDS = 10.0

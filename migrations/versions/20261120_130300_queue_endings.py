@@ -112,7 +112,8 @@ RETURNS void LANGUAGE sql AS $$
     UPDATE queue.job_queue j
     SET status = 'pending', attempts = j.attempts + _spent, crashes = j.crashes + _crashed,
         next_retry_at = _at, last_error = coalesce(_error, j.last_error),
-        priority = coalesce(_priority, j.priority), queue_name = coalesce(_queue_name, j.queue_name),
+        priority = coalesce(_priority, j.priority),
+        queue_name = coalesce(_queue_name, j.queue_name),
         lock = coalesce(_lock, j.lock), updated_at = clock_timestamp()
     WHERE j.id = _id
 $$;
@@ -177,7 +178,8 @@ RETURNS TABLE (worker_id bigint, evidence text) LANGUAGE sql VOLATILE AS $$
            SELECT FROM pg_locks l
            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
              AND l.classid = queue.job_worker_lock_class()::oid AND l.objid = s.id::oid
-             AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+             AND l.database = (
+                 SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
 $$;
 COMMENT ON FUNCTION queue.job_dead_workers IS
     'Owners of running jobs that are gone: unknown, stopped, silent for 30 s, or silent for 3 s '
