@@ -82,6 +82,17 @@ async def connect(url: str, *, application_name: str = "ytempire") -> asyncpg.Co
 
 
 @asynccontextmanager
+async def acquired(pool: Pool) -> AsyncIterator[PoolConnection]:
+    """A pooled connection outside a transaction: every statement commits by itself."""
+    with translated():
+        connection = await pool.acquire()
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
+
+
+@asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[PoolConnection]:
     """Run the block in one transaction: committed at its end, rolled back if it raises.
 

@@ -70,6 +70,11 @@ class Statement:
         with translated():
             return await connection.fetch(self.sql, *self.bind(arguments))
 
+    async def rows(self, connection: Connection, **arguments: Any) -> list[asyncpg.Record]:
+        """Its rows whatever its cardinality, for callers that dispatch by name (none for :exec)."""
+        with translated():
+            return await connection.fetch(self.sql, *self.bind(arguments))
+
     async def exec(self, connection: Connection, **arguments: Any) -> int:
         """Run it for its effect; the number of rows touched."""
         self._require("exec")

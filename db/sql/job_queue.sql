@@ -248,7 +248,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (idempotency_key) DO NOTHING
 RETURNING id
 
--- name: job_find_by_key :maybe
+-- name: job_find_by_key :one
 -- parameters: idempotency_key, job_type, payload
 SELECT id, job_type = $2 AND payload = $3 AS same FROM queue.job_queue WHERE idempotency_key = $1
 
@@ -264,3 +264,8 @@ SELECT NOT EXISTS (
             AND NOT EXISTS (SELECT FROM queue.queue_state s
                             WHERE s.queue_name = j.queue_name AND s.paused_at IS NOT NULL))))
     AS idle
+
+-- name: job_delete_ended :exec
+-- parameters: id, claim
+DELETE FROM queue.job_queue
+WHERE id = $1 AND claim = $2 AND status IN ('completed', 'failed', 'cancelled', 'aborted')
