@@ -21,7 +21,7 @@ from workers.queue.middleware import GOES_BACK, observe_job
 logger = structlog.get_logger(__name__)
 
 STATEMENTS = load("job_queue")
-IDLE_CHECK_SECONDS = 0.5
+IDLE_CHECK_SECONDS = 0.2
 SHUTDOWN_GRACE_SECONDS = 30.0
 
 StillActive = Callable[[Connection], Awaitable[bool]]
