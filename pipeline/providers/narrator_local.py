@@ -35,7 +35,7 @@ VOICES: Mapping[str, str] = MappingProxyType(
     {
         "en": "en-us", "en-us": "en-us", "en-gb": "en",
         "es": "es", "es-419": "es-419", "es-mx": "es-419",
-        "pt": "pt", "pt-br": "pt-br", "fr": "fr-fr", "de": "de", "it": "it", "nl": "nl",
+        "pt": "pt", "pt-br": "pt-br", "fr": "fr", "de": "de", "it": "it", "nl": "nl",
         "da": "da", "sv": "sv", "nb": "nb", "no": "nb", "fi": "fi", "pl": "pl", "cs": "cs",
         "sk": "sk", "hu": "hu", "ro": "ro", "el": "el", "tr": "tr", "ru": "ru", "uk": "uk",
         "id": "id", "hi": "hi", "ar": "ar", "zh": "cmn", "vi": "vi", "ca": "ca", "eo": "eo",
