@@ -238,6 +238,9 @@ class Keeper:
         if self._child is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(STOP_TIMEOUT_SECONDS)
+        if self._order.sockets.parent != self._folder.path:
+            with suppress(OSError):  # not empty: a server that we could not stop
+                self._order.sockets.rmdir()
 
     def _note(self, text: str) -> None:
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from db.embedded_binaries import (
     PostgresBinaries,
+    PostgresNotFoundError,
     ServerUser,
     find_binaries,
     server_environment,
@@ -89,10 +90,25 @@ def decide(folder: Path, notify: Notify) -> Place:
     user = _owner(folder)
     made_by = folder / "cluster" / "PG_VERSION"
     major = int(made_by.read_text().strip()) if made_by.exists() else None
-    binaries = find_binaries(major)
-    if user is not None and not _may_run(user, binaries):
-        binaries = _copied(binaries, user, notify)
-    return Place(folder, _sockets(folder, user, notify), binaries, user)
+    try:
+        binaries = find_binaries(major)
+    except PostgresNotFoundError as error:
+        if major is None:
+            raise
+        raise EmbeddedServerError(
+            f"The database in {folder} was made by PostgreSQL {major}, which only its own major "
+            f"version can open. {error}"
+        ) from error
+    return Place(folder, _sockets(folder, user, notify), runnable(binaries, user, notify), user)
+
+
+def runnable(
+    binaries: PostgresBinaries, user: ServerUser | None, notify: Notify
+) -> PostgresBinaries:
+    """The programs, or a copy of them where the server's user can reach and run it."""
+    if user is None or _may_run(user, binaries):
+        return binaries
+    return _copied(binaries, user, notify)
 
 
 def _user_for(data_dir: Path) -> ServerUser | None:
@@ -160,14 +176,17 @@ def _sockets(folder: Path, user: ServerUser | None, notify: Notify) -> Path:
         sockets = USER_SOCKETS / f"ytempire-{digest}"
     _make_own(sockets, user)
     notify(
-        f"The path of {folder} is too long for a socket ({SOCKET_PATH_LIMIT_BYTES} bytes), so "
-        f"the database listens in {sockets}."
+        f"The path of {folder} is too long for a socket (over {SOCKET_PATH_LIMIT_BYTES} bytes) or "
+        f"has a comma, which divides hosts in a URL; the database listens in {sockets}."
     )
     return sockets
 
 
 def _fits(sockets: Path) -> bool:
-    return len(os.fsencode(sockets / SOCKET_NAME)) <= SOCKET_PATH_LIMIT_BYTES
+    return (
+        "," not in str(sockets)
+        and len(os.fsencode(sockets / SOCKET_NAME)) <= SOCKET_PATH_LIMIT_BYTES
+    )
 
 
 def _make_own(folder: Path, user: ServerUser | None) -> None:
