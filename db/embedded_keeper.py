@@ -238,9 +238,6 @@ class Keeper:
         if self._child is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(STOP_TIMEOUT_SECONDS)
-        if self._order.sockets.parent != self._folder.path:
-            with suppress(OSError):  # not empty: a server that we could not stop
-                self._order.sockets.rmdir()
 
     def _note(self, text: str) -> None:
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
@@ -271,11 +268,19 @@ def main(arguments: Sequence[str]) -> int:
         try:
             keeper.start()
         except (EmbeddedServerError, OSError) as error:
+            _remove_outside_sockets(order)
             _tell(report, str(error))
             return 1
         _tell(report, "")
         keeper.keep()
+        _remove_outside_sockets(order)
     return 0
+
+
+def _remove_outside_sockets(order: Order) -> None:
+    if order.sockets.parent != order.folder:
+        with suppress(OSError):  # not empty: a server that we could not stop
+            order.sockets.rmdir()
 
 
 def _tell(report: int, message: str) -> None:

@@ -252,33 +252,42 @@ def _may_enter(user: ServerUser, folder: Path) -> bool:
 
 
 def _may_run(user: ServerUser, binaries: PostgresBinaries) -> bool:
-    return _as(user, str(binaries.program("postgres")), "--version")
+    """Both are asked: the server alone does without the libraries beside it."""
+    programs = ("initdb", "postgres")
+    return all(_as(user, str(binaries.program(name)), "--version") for name in programs)
 
 
 def _copied(binaries: PostgresBinaries, user: ServerUser, notify: Notify) -> PostgresBinaries:
     """A copy of the programs that the user may run, shared by all data folders."""
     tree = binaries.bin_dir.parent
+    package = tree.parent
     original = binaries.program("postgres").stat()
     name = f"postgresql-{binaries.major}-{original.st_size:x}-{original.st_mtime_ns:x}"
     copy = _shelter() / name
     if not copy.exists():
         draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=copy.parent))
-        shutil.copytree(tree, draft / name, ignore=shutil.ignore_patterns("include"))
-        for path in (draft / name, *(draft / name).rglob("*")):
+        # The wheel's libraries lie beside its package, and its programs find them from there.
+        for part in (Path(package.name, tree.name), Path(f"{package.name}.libs")):
+            if (package.parent / part).is_dir():
+                shutil.copytree(
+                    package.parent / part,
+                    draft / part,
+                    ignore=shutil.ignore_patterns("include"),
+                )
+        for path in (draft, *draft.rglob("*")):
             mode = path.stat().st_mode
             path.chmod(mode | (0o055 if mode & 0o100 else 0o044))  # an install under umask 077
         try:
-            (draft / name).rename(copy)
+            draft.rename(copy)
         except OSError:
+            shutil.rmtree(draft)  # another command was quicker
             if not copy.exists():
                 raise
-        finally:
-            shutil.rmtree(draft)
         notify(
             f"The database's user {user.name} may not enter {tree}, so PostgreSQL's programs are "
             f"copied to {copy}."
         )
-    copied = PostgresBinaries(copy / binaries.bin_dir.name, binaries.major)
+    copied = PostgresBinaries(copy / package.name / tree.name / "bin", binaries.major)
     if not _may_run(user, copied):
         raise EmbeddedServerError(
             f"The database's user {user.name} cannot run {copied.program('postgres')}. Remove "

@@ -33,7 +33,7 @@ def test_url_of_the_embedded_database_serves_whoever_is_given_it(
 ) -> None:
     folder = make_data_dir()
     first = ytempire_db("url", YTEMPIRE_DATA_DIR=folder)
-    assert (first.returncode, first.stderr) == (0, "")
+    assert first.returncode == 0, first.stderr
     url = first.stdout.removesuffix("\n")
 
     # The command is gone and nobody else uses the server, yet it answers, migrated.
