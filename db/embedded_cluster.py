@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,12 @@ def make_cluster(
 ) -> None:
     """Make the cluster under another name and move it into place once it is whole.
 
-    A maker that was killed leaves a draft, which the next one removes. The caller holds the
-    keeper's lock.
+    A maker that was killed leaves a draft, which the next one removes as far as it can: an
+    orphaned initdb may still be writing there. The caller holds the keeper's lock.
     """
     for left in folder.glob(f"{DRAFT_PREFIX}*"):
-        shutil.rmtree(left)
-    draft = folder / f"{DRAFT_PREFIX}-{os.getpid()}"
+        shutil.rmtree(left, ignore_errors=True)
+    draft = folder / f"{DRAFT_PREFIX}-{uuid.uuid4().hex[:8]}"
     draft.mkdir(mode=0o700)
     if user is not None:
         os.chown(draft, user.uid, user.gid)

@@ -268,11 +268,19 @@ def main(arguments: Sequence[str]) -> int:
         try:
             keeper.start()
         except (EmbeddedServerError, OSError) as error:
+            _remove_outside_sockets(order)
             _tell(report, str(error))
             return 1
         _tell(report, "")
         keeper.keep()
+        _remove_outside_sockets(order)
     return 0
+
+
+def _remove_outside_sockets(order: Order) -> None:
+    if order.sockets.parent != order.folder:
+        with suppress(OSError):  # not empty: a server that we could not stop
+            order.sockets.rmdir()
 
 
 def _tell(report: int, message: str) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from db.embedded_binaries import (
     PostgresBinaries,
+    PostgresNotFoundError,
     ServerUser,
     find_binaries,
     server_environment,
@@ -89,10 +90,25 @@ def decide(folder: Path, notify: Notify) -> Place:
     user = _owner(folder)
     made_by = folder / "cluster" / "PG_VERSION"
     major = int(made_by.read_text().strip()) if made_by.exists() else None
-    binaries = find_binaries(major)
-    if user is not None and not _may_run(user, binaries):
-        binaries = _copied(binaries, user, notify)
-    return Place(folder, _sockets(folder, user, notify), binaries, user)
+    try:
+        binaries = find_binaries(major)
+    except PostgresNotFoundError as error:
+        if major is None:
+            raise
+        raise EmbeddedServerError(
+            f"The database in {folder} was made by PostgreSQL {major}, which only its own major "
+            f"version can open. {error}"
+        ) from error
+    return Place(folder, _sockets(folder, user, notify), runnable(binaries, user, notify), user)
+
+
+def runnable(
+    binaries: PostgresBinaries, user: ServerUser | None, notify: Notify
+) -> PostgresBinaries:
+    """The programs, or a copy of them where the server's user can reach and run it."""
+    if user is None or _may_run(user, binaries):
+        return binaries
+    return _copied(binaries, user, notify)
 
 
 def _user_for(data_dir: Path) -> ServerUser | None:
@@ -160,14 +176,17 @@ def _sockets(folder: Path, user: ServerUser | None, notify: Notify) -> Path:
         sockets = USER_SOCKETS / f"ytempire-{digest}"
     _make_own(sockets, user)
     notify(
-        f"The path of {folder} is too long for a socket ({SOCKET_PATH_LIMIT_BYTES} bytes), so "
-        f"the database listens in {sockets}."
+        f"The path of {folder} is too long for a socket (over {SOCKET_PATH_LIMIT_BYTES} bytes) or "
+        f"has a comma, which divides hosts in a URL; the database listens in {sockets}."
     )
     return sockets
 
 
 def _fits(sockets: Path) -> bool:
-    return len(os.fsencode(sockets / SOCKET_NAME)) <= SOCKET_PATH_LIMIT_BYTES
+    return (
+        "," not in str(sockets)
+        and len(os.fsencode(sockets / SOCKET_NAME)) <= SOCKET_PATH_LIMIT_BYTES
+    )
 
 
 def _make_own(folder: Path, user: ServerUser | None) -> None:
@@ -233,33 +252,42 @@ def _may_enter(user: ServerUser, folder: Path) -> bool:
 
 
 def _may_run(user: ServerUser, binaries: PostgresBinaries) -> bool:
-    return _as(user, str(binaries.program("postgres")), "--version")
+    """Both are asked: the server alone does without the libraries beside it."""
+    programs = ("initdb", "postgres")
+    return all(_as(user, str(binaries.program(name)), "--version") for name in programs)
 
 
 def _copied(binaries: PostgresBinaries, user: ServerUser, notify: Notify) -> PostgresBinaries:
     """A copy of the programs that the user may run, shared by all data folders."""
     tree = binaries.bin_dir.parent
+    package = tree.parent
     original = binaries.program("postgres").stat()
     name = f"postgresql-{binaries.major}-{original.st_size:x}-{original.st_mtime_ns:x}"
     copy = _shelter() / name
     if not copy.exists():
         draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=copy.parent))
-        shutil.copytree(tree, draft / name, ignore=shutil.ignore_patterns("include"))
-        for path in (draft / name, *(draft / name).rglob("*")):
+        # The wheel's libraries lie beside its package, and its programs find them from there.
+        for part in (Path(package.name, tree.name), Path(f"{package.name}.libs")):
+            if (package.parent / part).is_dir():
+                shutil.copytree(
+                    package.parent / part,
+                    draft / part,
+                    ignore=shutil.ignore_patterns("include"),
+                )
+        for path in (draft, *draft.rglob("*")):
             mode = path.stat().st_mode
             path.chmod(mode | (0o055 if mode & 0o100 else 0o044))  # an install under umask 077
         try:
-            (draft / name).rename(copy)
+            draft.rename(copy)
         except OSError:
+            shutil.rmtree(draft)  # another command was quicker
             if not copy.exists():
                 raise
-        finally:
-            shutil.rmtree(draft)
         notify(
             f"The database's user {user.name} may not enter {tree}, so PostgreSQL's programs are "
             f"copied to {copy}."
         )
-    copied = PostgresBinaries(copy / binaries.bin_dir.name, binaries.major)
+    copied = PostgresBinaries(copy / package.name / tree.name / "bin", binaries.major)
     if not _may_run(user, copied):
         raise EmbeddedServerError(
             f"The database's user {user.name} cannot run {copied.program('postgres')}. Remove "

@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 import asyncpg
 import pytest
 
+from db import embedded
+from db.embedded_folder import existing_folder
 from tests.services.postgres import PostgresServer, SessionFolder, remove_abandoned
 
 UNIT_TESTS = Path(__file__).parent / "unit"
@@ -130,7 +132,10 @@ def make_data_dir(pytestconfig: pytest.Config, worker_name: str) -> Iterator[Cal
 
     yield make
     for folder in made:
-        shutil.rmtree(folder, ignore_errors=True)
+        embedded.stop(folder)
+        if (placed := existing_folder(folder)) is not None:
+            shutil.rmtree(placed)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ from psycopg import sql
 
 from db import migrate
 from db.embedded_binaries import find_binaries, server_environment, server_user
+from db.embedded_place import runnable
 
 FOLDER_PREFIX = "yt-pg-"
 ROOT = Path("/tmp")  # noqa: S108 - a socket path must stay under 107 bytes; TMPDIR may be long
@@ -159,8 +160,8 @@ class PostgresServer:
             connection.execute(statement)
 
     def _launch(self, major: int) -> None:
-        binaries = find_binaries(major)
         user = server_user()
+        binaries = runnable(find_binaries(major), user, lambda _: None)
         data, sockets = self._folder / "data", self._folder / "s"
         for folder in (data, sockets):
             folder.mkdir(mode=0o700)
