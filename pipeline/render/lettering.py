@@ -1,0 +1,164 @@
+"""Type as sprites: headings by the line, labels, the channel's mark, figures."""
+
+from dataclasses import dataclass
+
+from pipeline.render.blend import BORDER
+from pipeline.render.fonts import LABEL_FACE
+from pipeline.render.layout import Box, Layout
+from pipeline.render.palette import Palette, Rgb
+from pipeline.render.planes import Canvas, Sprite, rounded_box, soft_shadow
+from pipeline.render.typography import CAP_HEIGHT, Block, fit, mask, words_of
+
+
+@dataclass(frozen=True, slots=True)
+class HeadingLine:
+    """One line of a heading and the frame rows that it rises out of."""
+
+    sprite: Sprite
+    rows: tuple[int, int]
+    leading: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A set heading: its lines, and the edges of its block."""
+
+    lines: tuple[HeadingLine, ...]
+    box: Box
+    rtl: bool
+
+
+def heading(
+    text: str,
+    face: str,
+    box: Box,
+    *,
+    largest: float,
+    smallest: float,
+    max_lines: int,
+    colour: Rgb,
+    shadow: float,
+) -> Heading:
+    """Set a heading within `box`, its block's middle at the box's; right-to-left flush right."""
+    block = fit(
+        words_of(text),
+        face,
+        largest=largest,
+        smallest=smallest,
+        width=box.width,
+        max_lines=max_lines,
+        tracking=-0.018,
+    )
+    size = block.type.size
+    top = box.centre[1] - block.height / 2
+    lines = []
+    for i, line in enumerate(block.lines):
+        baseline = round(top + size * CAP_HEIGHT + i * block.leading)
+        left = round(box.right - line.width if block.rtl else box.left)
+        sprite = _line_sprite(block, i, left, baseline, colour, shadow)
+        rows = (_even(baseline - size * 1.08), _even(baseline + block.leading - size * 0.72))
+        lines.append(HeadingLine(sprite, rows, block.leading))
+    edge = box.right - block.width if block.rtl else box.left
+    return Heading(tuple(lines), Box(edge, top, edge + block.width, top + block.height), block.rtl)
+
+
+def label(
+    text: str,
+    x: float,
+    middle: float,
+    size: float,
+    colour: Rgb,
+    *,
+    width: float,
+    face: str = LABEL_FACE,
+    flush_right: bool = False,
+    opacity: float = 1.0,
+    tracking: float = 0.0,
+) -> tuple[Sprite, float]:
+    """One line of small type whose capitals are centred on `middle`; the sprite and its width."""
+    block = fit(
+        words_of(text),
+        face,
+        largest=size,
+        smallest=size,
+        width=width,
+        max_lines=1,
+        tracking=tracking,
+    )
+    left = x - block.width if flush_right else x
+    baseline = round(middle + size * CAP_HEIGHT / 2)
+    return _line_sprite(block, 0, round(left), baseline, colour, 0.0, opacity), block.width
+
+
+def mark(name: str, palette: Palette, layout: Layout) -> Sprite:
+    """The channel's mark: a tile with its first character, and its name beside it."""
+    x, middle = layout.bug
+    tile, size = 4.6 * layout.u, 2.7 * layout.u
+    pad = 2 * BORDER
+    block = fit(
+        words_of(name), LABEL_FACE, largest=size, smallest=size, width=40 * layout.u, max_lines=1
+    )
+    initial = fit(
+        words_of(name[:1].upper()),
+        "Inter-ExtraBold.ttf",
+        largest=size * 1.05,
+        smallest=size * 0.5,
+        width=tile,
+        max_lines=1,
+    )
+    gap = 1.3 * layout.u
+    canvas = Canvas(round(tile + gap + block.width) + 2 * pad, round(tile) + 2 * pad)
+    canvas.paint(rounded_box(tile, tile, tile * 0.3), pad, pad, palette.accent)
+    half = pad + tile / 2
+    for line in initial.lines:
+        baseline = half + initial.type.size * CAP_HEIGHT / 2
+        canvas.paint(mask(line, initial.type), half - line.width / 2, baseline, palette.on_accent)
+    for line in block.lines:
+        baseline = half + size * CAP_HEIGHT / 2
+        canvas.paint(mask(line, block.type), pad + tile + gap, baseline, palette.text, 0.92)
+    return canvas.sprite(round(x) - pad, round(middle - tile / 2) - pad)
+
+
+def figure(text: str, face: str, palette: Palette, layout: Layout) -> Sprite:
+    """A number, large, in the place of the scene's ornament."""
+    block = fit(
+        words_of(text),
+        face,
+        largest=21 * layout.u,
+        smallest=8 * layout.u,
+        width=layout.figure_width,
+        max_lines=1,
+        tracking=-0.03,
+    )
+    x, y = layout.motif
+    left, baseline = round(x - block.width / 2), round(y + block.height / 2)
+    return _line_sprite(block, 0, left, baseline, palette.accent, 1.8 * layout.u)
+
+
+def _line_sprite(
+    block: Block,
+    index: int,
+    left: int,
+    baseline: int,
+    colour: Rgb,
+    shadow: float,
+    opacity: float = 1.0,
+) -> Sprite:
+    line, type_ = block.lines[index], block.type
+    shape = mask(line, type_)
+    shade = soft_shadow(shape, shadow) if shadow else shape
+    pad_x = -min(shade.left, shape.left) + BORDER
+    pad_y = -min(shade.top, shape.top) + BORDER
+    # The sprite's corner must be even, or it would be moved against its neighbours.
+    pad_x += (left - pad_x) % 2
+    pad_y += (baseline - pad_y) % 2
+    height, width = shade.coverage.shape
+    canvas = Canvas(pad_x + width + shade.left + BORDER, pad_y + height + shade.top + BORDER)
+    if shadow:
+        canvas.paint(shade, pad_x, pad_y, (0, 0, 0), 0.35)
+    canvas.paint(shape, pad_x, pad_y, colour, opacity)
+    return canvas.sprite(left - pad_x, baseline - pad_y)
+
+
+def _even(value: float) -> int:
+    return 2 * round(value / 2)

@@ -1,0 +1,260 @@
+"""Drawing frames: what one scene looks like, and a film as the sequence of its scenes."""
+
+import math
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from pipeline.domain import SectionKind
+from pipeline.render import blend, lettering
+from pipeline.render.background import backdrop, glow_colour
+from pipeline.render.caption_art import CaptionArtist
+from pipeline.render.easing import clamp, in_out_sine, out_cubic, out_quint
+from pipeline.render.layout import Box, Layout, layout_for
+from pipeline.render.motif import motif, speck
+from pipeline.render.palette import BY_NAME, Palette
+from pipeline.render.plan import Figure, Plan, Scene
+from pipeline.render.planes import Frame, Sprite
+
+DISSOLVE_SECONDS = 0.4
+ENTER_SECONDS = 0.7
+STAGGER_SECONDS = 0.1
+LEAVE_SECONDS = 0.23
+CLOSE_SECONDS = 0.4
+
+
+class FilmArtist:
+    """Draws any frame of a plan; keeps the two scenes it drew last."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._look = plan.look
+        self._layout = layout_for(plan.look.width, plan.look.height)
+        self._palette = BY_NAME[plan.look.palette]
+        self._captions = CaptionArtist(self._layout, self._palette)
+        self._mark = lettering.mark(plan.look.channel, self._palette, self._layout)
+        self._scene = lru_cache(maxsize=2)(self._open_scene)
+        self._other = Frame(plan.look.width, plan.look.height)
+
+    def draw(self, frame: Frame, n: int) -> None:
+        """Fill a frame with frame n of the film."""
+        look = self._look
+        index = next(i for i in range(len(self._plan.scenes)) if n < look.bounds[i + 1])
+        scene = self._scene(index)
+        scene.draw_ground(frame, n)
+        age = (n - look.bounds[index]) / look.fps
+        if index and age < DISSOLVE_SECONDS:
+            self._scene(index - 1).draw_ground(self._other, n)
+            share = in_out_sine((age + 0.5 / look.fps) / DISSOLVE_SECONDS)
+            cv2.addWeighted(frame.buffer, share, self._other.buffer, 1 - share, 0, frame.buffer)
+        scene.draw_type(frame, n)
+        blend.lay(frame, self._mark)
+        self._draw_caption(frame, n, scene.scene)
+        self._draw_progress(frame, n)
+        self._draw_close(frame, n)
+
+    def _open_scene(self, index: int) -> "SceneArtist":
+        return SceneArtist(self._plan, index, self._layout, self._palette)
+
+    def _draw_caption(self, frame: Frame, n: int, scene: Scene) -> None:
+        cue = next((cue for cue in scene.cues if cue.first <= n < cue.last), None)
+        if cue is None:
+            return
+        active = next((i for i, w in enumerate(cue.words) if w.first <= n < w.last), None)
+        sprite = self._captions.sprite(cue, active)
+        age = (n - cue.first + 1) / self._look.fps
+        rise = 1.0 - out_cubic(age / 0.13)
+        if rise > 0:
+            blend.lay_drifting(frame, sprite, 0, rise * 1.2 * self._layout.u, 1 - 0.4 * rise)
+        else:
+            blend.lay(frame, sprite)
+
+    def _draw_progress(self, frame: Frame, n: int) -> None:
+        """A bar with one part a scene, filled up to this frame."""
+        look, bar = self._look, self._layout.bar
+        top, bottom = int(bar.top), int(bar.bottom)
+        gap = 0.4 * self._layout.u
+        scale = (bar.width + gap) / look.frames
+        for first, last in zip(look.bounds, look.bounds[1:], strict=False):
+            left, right = bar.left + first * scale, bar.left + last * scale - gap
+            here = min(right, bar.left + (n + 1) * scale)
+            if right > left:
+                blend.fill(frame, max(left, here), top, right, bottom, self._palette.text, 0.25)
+                blend.fill(frame, left, top, here, bottom, self._palette.accent)
+
+    def _draw_close(self, frame: Frame, n: int) -> None:
+        """The last frames go to black."""
+        left = (self._look.frames - n) / self._look.fps
+        if left < CLOSE_SECONDS and self._look.frames > self._look.fps:
+            light = in_out_sine(left / CLOSE_SECONDS)
+            for plane, floor in ((frame.y, 16.0), (frame.u, 128.0), (frame.v, 128.0)):
+                plane[:] = cv2.convertScaleAbs(plane, alpha=light, beta=floor * (1 - light))
+
+
+class SceneArtist:
+    """Draws one scene: its ground, its ornament, its heading and its figures."""
+
+    def __init__(self, plan: Plan, index: int, layout: Layout, palette: Palette) -> None:
+        self.scene = plan.scenes[index]
+        self._fps = plan.look.fps
+        self._layout, self._palette = layout, palette
+        self._face = plan.look.title_face
+        self._is_last = index == len(plan.scenes) - 1
+        ground = palette.grounds[self.scene.ground]
+        self._ground = ground
+        self._backdrop = backdrop(layout, ground, self.scene.seed)
+        rng = np.random.default_rng(self.scene.seed + 1)
+        tint = glow_colour(palette, 0.42 if palette.light else 0.34, ground)
+        self._hook = self.scene.kind is SectionKind.HOOK
+        centre, diameter = layout.motif, 62 * layout.u
+        if self._hook and layout.width > layout.height:
+            centre, diameter = (0.87 * layout.width, 0.42 * layout.height), 78 * layout.u
+        elif self._hook:
+            centre, diameter = (0.84 * layout.width, 0.575 * layout.height), 72 * layout.u
+        self._centre, self._radius = centre, diameter / 2
+        self._rtl = False
+        self._prepare_type(plan)
+        if self._rtl:
+            self._centre = (layout.width - centre[0], centre[1])
+        self._motif = motif(
+            self.scene.motif, diameter, self._centre, tint, palette.accent, self.scene.seed + 2
+        )
+        self._turn = float(rng.uniform(0, 2 * math.pi))
+        light = (255, 255, 255) if not palette.light else palette.accent
+        self._specks = [
+            (
+                speck(r * layout.u, light, o, r * layout.u * 0.9),
+                rng.uniform(0, layout.width),
+                rng.uniform(0, layout.height),
+                rng.uniform(0.8, 2.4) * layout.u,
+                rng.uniform(0, 6.28),
+                r * layout.u,
+            )
+            for r, o in zip(rng.uniform(0.35, 2.6, 9), rng.uniform(0.05, 0.16, 9), strict=True)
+        ]
+        self._planets = [
+            (speck(r * layout.u, palette.accent, 0.95, 1.4), share, rng.uniform(0, 6.28), speed)
+            for r, share, speed in ((1.15, 0.52, 0.30), (0.75, 0.84, -0.17), (0.6, 1.04, 0.11))
+        ]
+        self._figure = lru_cache(maxsize=2)(self._set_figure)
+
+    def _prepare_type(self, plan: Plan) -> None:
+        layout, palette, u = self._layout, self._palette, self._layout.u
+        text = plan.look.title if self._hook else self.scene.heading
+        box = layout.title if self._hook else layout.heading
+        self._heading: lettering.Heading | None = None
+        self._kicker: tuple[Sprite, float] | None = None
+        if not text:
+            return
+        vertical = layout.height > layout.width
+        self._heading = lettering.heading(
+            text,
+            self._face,
+            box,
+            largest=(11.6 if self._hook else 9.4) * u,
+            smallest=4.4 * u if self._hook else 4.2 * u,
+            max_lines=(7 if vertical else 5) if self._hook else 4,
+            colour=palette.text,
+            shadow=0.0 if palette.light else 1.6 * u,
+        )
+        self._rtl = self._heading.rtl
+        kicker = self.scene.heading if self._hook else f"{self.scene.number:02d}"
+        if self._hook and kicker.casefold() == text.casefold():
+            kicker = ""
+        if not self._hook and not self.scene.number:
+            kicker = ""
+        edge = self._heading.box
+        self._rule = Box(
+            edge.right - 9 * u if self._rtl else edge.left,
+            edge.top - 4.6 * u,
+            edge.right if self._rtl else edge.left + 9 * u,
+            edge.top - 4.0 * u,
+        )
+        if kicker:
+            self._kicker = lettering.label(
+                kicker,
+                edge.right if self._rtl else edge.left,
+                edge.top - 7.6 * u,
+                3.4 * u,
+                palette.accent,
+                width=box.width,
+                flush_right=self._rtl,
+            )
+
+    def draw_ground(self, frame: Frame, n: int) -> None:
+        """The ground with everything that floats on it."""
+        self._backdrop.draw(frame, n, self._fps)
+        seconds, u = n / self._fps, self._layout.u
+        for sprite, x, y, speed, phase, radius in self._specks:
+            span = self._layout.height + 4 * radius
+            lift = (y - speed * seconds) % span - 2 * radius
+            sway = math.sin(seconds * 0.5 + phase) * 1.5 * u
+            blend.lay_drifting(frame, sprite, x + sway, lift)
+        dx, dy = self._backdrop.drift.at(n, self._fps)
+        # Nearer things move farther, and against the ground: parallax.
+        shift = (-0.55 * dx, -0.55 * dy)
+        hush = max((self._figure_opacity(f, n) for f in self.scene.figures), default=0.0)
+        blend.lay_drifting(frame, self._motif, *shift, 1 - 0.86 * hush)
+        for sprite, share, phase, speed in self._planets:
+            angle = phase + speed * seconds
+            blend.lay_drifting(
+                frame,
+                sprite,
+                self._centre[0] + shift[0] + math.cos(angle) * self._radius * share,
+                self._centre[1] + shift[1] + math.sin(angle) * self._radius * share,
+                1 - 0.7 * hush,
+            )
+
+    def draw_type(self, frame: Frame, n: int) -> None:
+        """Heading, kicker, rule and figure as they stand in frame n."""
+        age = (n - self.scene.first) / self._fps
+        left = (self.scene.last - n) / self._fps
+        leaving = 1.0 if self._is_last else clamp(left / LEAVE_SECONDS)
+        if self._heading is not None:
+            self._draw_heading(frame, self._heading, age, leaving)
+        for figure in self.scene.figures:
+            if figure.first <= n < figure.last:
+                self._draw_figure(frame, figure, n, leaving)
+
+    def _draw_heading(
+        self, frame: Frame, heading: lettering.Heading, age: float, leaving: float
+    ) -> None:
+        u, rule = self._layout.u, self._rule
+        grown = out_quint(age / ENTER_SECONDS)
+        x0 = rule.right - rule.width * grown if self._rtl else rule.left
+        x1 = rule.right if self._rtl else rule.left + rule.width * grown
+        top = 2 * round(rule.top / 2)
+        height = max(2, 2 * round(rule.height / 2))
+        blend.fill(frame, x0, top, x1, top + height, self._palette.accent, leaving)
+        if self._kicker:
+            shown = out_cubic(age / ENTER_SECONDS)
+            slide = (1 - shown) * 2.5 * u * (1 if self._rtl else -1)
+            blend.lay_drifting(frame, self._kicker[0], slide, 0, shown * leaving)
+        for i, line in enumerate(heading.lines):
+            risen = out_quint((age - 0.06 - STAGGER_SECONDS * i) / ENTER_SECONDS)
+            if risen >= 0.9995:
+                blend.lay(frame, line.sprite, leaving)
+            else:
+                drop = (1 - risen) * line.leading * 1.15
+                opacity = min(1.0, risen * 3) * leaving
+                blend.lay_drifting(frame, line.sprite, 0, drop, opacity, line.rows)
+
+    def _draw_figure(self, frame: Frame, figure: Figure, n: int, leaving: float) -> None:
+        shown = out_cubic(((n - figure.first) / self._fps + 0.03) / 0.35)
+        opacity = min(self._figure_opacity(figure, n), leaving)
+        sprite = self._figure(figure.text)
+        if shown < 1:
+            blend.lay_drifting(frame, sprite, 0, (1 - shown) * 3 * self._layout.u, opacity)
+        else:
+            blend.lay(frame, sprite, opacity)
+
+    def _figure_opacity(self, figure: Figure, n: int) -> float:
+        age, left = (n - figure.first) / self._fps, (figure.last - n) / self._fps
+        return min(out_cubic((age + 0.03) / 0.35), clamp(left / 0.25)) if age >= 0 else 0.0
+
+    def _set_figure(self, text: str) -> Sprite:
+        sprite = lettering.figure(text, self._face, self._palette, self._layout)
+        if not self._rtl:
+            return sprite
+        return sprite.moved(2 * round(self._layout.width / 2 - self._layout.motif[0]), 0)
