@@ -86,12 +86,12 @@ def _runs(words: Sequence[str], small: frozenset[str]) -> list[_Run]:
 def _plainest(words: Sequence[str], small: frozenset[str]) -> Sequence[str]:
     """The first short run that ends in a word of its own meaning, else simply the first words."""
     plain = [_bare(word) for word in words]
-    for begin in range(len(plain)):
-        for end in range(begin + 2, min(begin + 4, len(plain)) + 1):
-            if words[end - 2][-1] in _CUTS:
-                break
-            if plain[end - 1] and plain[end - 1].casefold() not in small:
-                return plain[begin:end]
+    for length in (2, 3, 4):
+        for begin in range(len(plain) - length + 1):
+            cut = any(word[-1] in _CUTS for word in words[begin : begin + length - 1])
+            last = plain[begin + length - 1]
+            if not cut and last and last.casefold() not in small:
+                return plain[begin : begin + length]
     return plain[:LONGEST_HEADING_WORDS]
 
 
