@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from db.errors import CommitUnknown, Unavailable, translate, translated
 
-# Quoted: asyncpg's classes are generic in the stubs only.
-PoolConnection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
-#: What statements and repositories take: a pooled connection or one of its own.
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+#: A pooled connection; the two of `Connection` are what statements and repositories take.
+if TYPE_CHECKING:
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    PoolConnection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnection
+else:  # asyncpg's classes are generic in the stubs only
+    Pool = asyncpg.Pool
+    PoolConnection = PoolConnectionProxy
+    Connection = asyncpg.Connection | PoolConnectionProxy
 
 COMMAND_TIMEOUT_SECONDS = 60.0
 CONNECT_TIMEOUT_SECONDS = 10.0
