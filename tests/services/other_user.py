@@ -28,7 +28,7 @@ class OtherUser:
         self.python = sys.executable
         self.home = folder / "home"
         self.home.mkdir(mode=0o700)
-        self._paths: list[str] = []
+        self._paths = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path]
         self._libraries: Path | None = None
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
