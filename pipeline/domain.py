@@ -40,6 +40,20 @@ class ExecutionStatus(StrEnum):
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
 
+    @property
+    def ended(self) -> bool:
+        return self in _ENDS
+
+
+_ENDS = frozenset(
+    {
+        ExecutionStatus.SUCCESS,
+        ExecutionStatus.FAILED,
+        ExecutionStatus.TIMEOUT,
+        ExecutionStatus.CANCELLED,
+    }
+)
+
 
 class StepStatus(StrEnum):
     """Where one stage of a run stands."""

@@ -1,94 +1,94 @@
 """Settings, read once from the environment; nothing else in the project reads it."""
 
 import difflib
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-KNOWN_PREFIX = "YTEMPIRE_"
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "YTEMPIRE_"
 
 
 class SettingsError(Exception):
     """A variable that cannot be used; the message names it and says what it takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Every setting of a process. `docs/reference/settings.md` documents each variable."""
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
 
-    data_dir: Path
-    database_url: str | None = None
-    artifact_url: str | None = None
-    script_provider: str = "local"
-    voice_provider: str = "local"
-    host_provider: str = "local"
-    voice: str | None = None
-    log_format: str = "console"
-    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+def _variable(name: str, default: Any = None) -> Any:
+    return Field(default, validation_alias=name)
+
+
+class Settings(BaseModel):
+    """Every setting of a process; `docs/reference/settings.md` documents each variable."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = _variable("YTEMPIRE_DATA_DIR")
+    database_url: str | None = _variable("DATABASE_URL")
+    artifact_url: str | None = _variable("YTEMPIRE_ARTIFACT_URL")
+    script_provider: Literal["local"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
+    voice_provider: Literal["local"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
+    host_provider: Literal["local"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    log_format: Literal["console", "json"] = _variable("YTEMPIRE_LOG_FORMAT", "console")
+    # The usual variables of the S3 client; read only when the artifact store is a bucket.
+    aws_access_key_id: str | None = _variable("AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: str | None = Field(
+        None, validation_alias="AWS_SECRET_ACCESS_KEY", repr=False
+    )
+    aws_session_token: str | None = Field(None, validation_alias="AWS_SESSION_TOKEN", repr=False)
+    aws_region: str | None = _variable("AWS_REGION")
+    aws_endpoint_url: str | None = _variable("AWS_ENDPOINT_URL")
+    unknown: tuple[str, ...] = Field((), exclude=True)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the variables of `VARIABLES`; empty counts as unset.
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the environment; an empty variable counts as unset.
 
-        Raises `SettingsError` for a value that the variable does not take. A `YTEMPIRE_*` variable
-        that nobody reads becomes a warning with the nearest name.
+        Raises `SettingsError` that names each variable with a value it does not take. A
+        `YTEMPIRE_*` variable that nobody reads is kept in `unknown`, with the nearest name.
         """
-        values: dict[str, Any] = {}
-        for variable, (name, parse) in VARIABLES.items():
-            text = environ.get(variable, "").strip()
-            if not text:
-                continue
-            try:
-                values[name] = parse(text)
-            except ValueError as error:
-                raise SettingsError(f"{variable}={text!r}: {error}") from error
-        values.setdefault("data_dir", _default_data_dir(environ))
-        return cls(**values, warnings=tuple(_unknown(environ)))
+        given = {name: text.strip() for name, text in environ.items() if text.strip()}
+        given.setdefault("YTEMPIRE_DATA_DIR", str(_default_data_dir(given)))
+        known = cls.variables()
+        values: dict[str, Any] = {name: text for name, text in given.items() if name in known}
+        values["unknown"] = tuple(
+            _unknown(name, known)
+            for name in sorted(given)
+            if name.startswith(PREFIX) and name not in known
+        )
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise SettingsError("; ".join(problems)) from None
+
+    @classmethod
+    def from_process(cls) -> Self:
+        """The settings of this process; see `from_env`."""
+        return cls.from_env(os.environ)
+
+    @classmethod
+    def variables(cls) -> tuple[str, ...]:
+        """The names of all variables that are read."""
+        return tuple(
+            str(field.validation_alias)
+            for field in cls.model_fields.values()
+            if field.validation_alias is not None
+        )
 
 
 def _default_data_dir(environ: Mapping[str, str]) -> Path:
-    home = environ.get("XDG_DATA_HOME") or ""
-    base = Path(home) if home else Path(environ.get("HOME") or "~").expanduser() / ".local/share"
-    return base / "ytempire"
+    """`$XDG_DATA_HOME/ytempire`, by default `~/.local/share/ytempire`."""
+    base = environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path("~/.local/share")) / "ytempire"
 
 
-def _folder(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
-def _text(text: str) -> str:
-    return text
-
-
-class _OneOf:
-    def __init__(self, *choices: str) -> None:
-        self.choices = choices
-
-    def __call__(self, text: str) -> str:
-        if text not in self.choices:
-            raise ValueError(f"give one of {', '.join(self.choices)}")
-        return text
-
-
-VARIABLES: Mapping[str, tuple[str, Any]] = {
-    "DATABASE_URL": ("database_url", _text),
-    "YTEMPIRE_DATA_DIR": ("data_dir", _folder),
-    "YTEMPIRE_ARTIFACT_URL": ("artifact_url", _text),
-    "YTEMPIRE_SCRIPT_PROVIDER": ("script_provider", _OneOf("local")),
-    "YTEMPIRE_VOICE_PROVIDER": ("voice_provider", _OneOf("local")),
-    "YTEMPIRE_HOST_PROVIDER": ("host_provider", _OneOf("local")),
-    "YTEMPIRE_VOICE": ("voice", _text),
-    "YTEMPIRE_LOG_FORMAT": ("log_format", _OneOf("console", "json")),
-}
-
-
-def _unknown(environ: Mapping[str, str]) -> list[str]:
-    found = []
-    for variable in sorted(environ):
-        if not variable.startswith(KNOWN_PREFIX) or variable in VARIABLES:
-            continue
-        near = difflib.get_close_matches(variable, VARIABLES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        found.append(f"{variable} is not a setting of ytempire and is ignored{hint}")
-    return found
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{name} is not a setting of ytempire and is ignored{hint}"

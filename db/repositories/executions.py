@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,12 @@ class Execution:
     priority: int
     publish_at: datetime | None
     channel_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionState:
+    status: str
+    current_step: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class ExecutionOverview(ExecutionListed):
     thumbnail_path: str | None
     captions_path: str | None
     duration_seconds: int | None
+    path: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ class ExecutionAdrift:
 
 
 ROWS = {
+    "execution_lock": ExecutionState,
     "execution_load": Execution,
     "execution_list": ExecutionListed,
     "execution_find_overview": ExecutionOverview,
@@ -126,10 +134,10 @@ class Executions:
         )
         return row["id"] if row else None
 
-    async def lock(self, *, execution_id: UUID) -> ExecutionStatus | None:
-        """Lock the run for the transaction; its status, or None when there is no such run."""
+    async def lock(self, *, execution_id: UUID) -> ExecutionState | None:
+        """Lock the run for the transaction; None when there is no such run."""
         row = await _SQL["execution_lock"].maybe(self._connection, execution_id=execution_id)
-        return ExecutionStatus(row["status"]) if row else None
+        return ExecutionState(**row) if row else None
 
     async def load(self, *, execution_id: UUID) -> Execution:
         row = await _SQL["execution_load"].one(self._connection, execution_id=execution_id)
@@ -155,14 +163,16 @@ class Executions:
         *,
         execution_id: UUID,
         status: ExecutionStatus,
-        next_retry_at: datetime | None,
+        at: datetime | None,
+        delay: timedelta | None,
         error: str,
     ) -> None:
         await _SQL["execution_mark_paused"].exec(
             self._connection,
             execution_id=execution_id,
             status=status,
-            next_retry_at=next_retry_at,
+            at=at,
+            delay=delay,
             error=error,
         )
 
@@ -190,6 +200,11 @@ class Executions:
             self._connection, execution_id=execution_id
         )
         return ExecutionOverview(**row) if row else None
+
+    async def list_active(self, *, channel_id: UUID) -> list[UUID]:
+        """The channel's runs that go on by themselves, oldest first."""
+        rows = await _SQL["execution_list_active"].many(self._connection, channel_id=channel_id)
+        return [row["id"] for row in rows]
 
     async def list_adrift(self) -> list[ExecutionAdrift]:
         """Locked for the transaction; runs that another transaction holds are left out."""

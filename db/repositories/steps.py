@@ -1,7 +1,7 @@
 """The stages of a run: `workflow_steps`. The fence guards every write of a step."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -90,7 +90,8 @@ class Steps:
         step_id: UUID,
         fence: int,
         status: StepStatus,
-        next_retry_at: datetime | None,
+        at: datetime | None,
+        delay: timedelta | None,
         error: str,
     ) -> bool:
         """False when the claim is lost."""
@@ -100,7 +101,8 @@ class Steps:
                 step_id=step_id,
                 fence=fence,
                 status=status,
-                next_retry_at=next_retry_at,
+                at=at,
+                delay=delay,
                 error=error,
             )
         )

@@ -1,6 +1,6 @@
 """Topics on offer: `trends`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -99,6 +99,13 @@ class Trends:
     async def find(self, *, trend_id: UUID) -> TrendRow | None:
         row = await _SQL["trend_find"].maybe(self._connection, trend_id=trend_id)
         return TrendRow(**row) if row else None
+
+    async def list_free(self, *, topics_normalized: Sequence[str]) -> list[UUID]:
+        """Of these topics of the operator's own, in this order, those still without a video."""
+        rows = await _SQL["trend_list_free"].many(
+            self._connection, topics_normalized=topics_normalized
+        )
+        return [row["id"] for row in rows]
 
     async def use(self, *, trend_id: UUID) -> bool:
         """False when another run took it in the meantime."""

@@ -128,6 +128,7 @@ class Videos:
         )
 
     async def upsert_metrics(self, *, video_id: UUID, source: str, statistics: Statistics) -> None:
+        await _SQL["metrics_ensure_month"].one(self._connection, at=statistics.at)
         await _SQL["metrics_upsert"].exec(
             self._connection,
             video_id=video_id,

@@ -18,7 +18,7 @@ SELECT id FROM workflow_executions WHERE idempotency_key = $1 AND api_key_id IS 
 -- name: execution_lock :maybe
 -- parameters: execution_id
 -- Taken before the step's row by everyone, so that two claims of one run never deadlock.
-SELECT status FROM workflow_executions WHERE id = $1 FOR UPDATE;
+SELECT status, current_step FROM workflow_executions WHERE id = $1 FOR UPDATE;
 
 -- name: execution_load :one
 -- parameters: execution_id
@@ -53,10 +53,11 @@ UPDATE workflow_executions e
  WHERE e.id = $1;
 
 -- name: execution_mark_paused :exec
--- parameters: execution_id, status, next_retry_at, error
--- 'retrying' goes on by itself at next_retry_at; 'waiting' until a person acts.
+-- parameters: execution_id, status, at, delay, error
+-- 'retrying' goes on by itself, at a moment or after a delay by this clock; 'waiting' has neither.
 UPDATE workflow_executions
-   SET status = $2, next_retry_at = $3, error_message = $4, retry_count = retry_count + 1,
+   SET status = $2, next_retry_at = coalesce($3, clock_timestamp() + $4::interval),
+       error_message = $5, retry_count = retry_count + 1,
        heartbeat_at = clock_timestamp()
  WHERE id = $1;
 
@@ -104,11 +105,21 @@ SELECT e.id, e.status, e.current_step, e.cost, e.error_message, e.created_at, e.
        e.completed_at, e.next_retry_at, e.state, e.execution_id AS n8n_execution_id,
        c.id AS channel_id, c.name AS channel_name,
        v.id AS video_id, v.title, v.status AS video_status, v.youtube_video_id, v.youtube_url,
-       v.video_path, v.thumbnail_path, v.captions_path, v.duration_seconds
+       v.video_path, v.thumbnail_path, v.captions_path, v.duration_seconds,
+       u.output->'publication'->>'path' AS path
   FROM workflow_executions e
   LEFT JOIN channels c ON c.id = e.channel_id
   LEFT JOIN videos v ON v.id = e.video_id
+  LEFT JOIN workflow_steps u ON u.execution_id = e.id AND u.step_name = 'upload'
  WHERE e.id = $1;
+
+-- name: execution_list_active :many
+-- parameters: channel_id
+-- Oldest first: what was begun first is finished first.
+SELECT id
+  FROM workflow_executions
+ WHERE channel_id = $1 AND status IN ('pending', 'queued', 'running', 'retrying')
+ ORDER BY created_at, id;
 
 -- name: execution_list_adrift :many
 -- parameters: none

@@ -8,12 +8,16 @@ UPDATE workflow_steps SET job_id = $3 WHERE execution_id = $1 AND step_name = $2
 
 -- name: step_claim :maybe
 -- parameters: execution_id, step, job_id
--- The new owner's fence; None when the step is done (or was cancelled) and there is nothing to do.
-UPDATE workflow_steps
+-- The new owner's fence; None when there is nothing to do: the step is done, was cancelled, or
+-- another job is at it (a job that somebody enqueued twice must not pay twice).
+UPDATE workflow_steps s
    SET fence = fence + 1, attempt = attempt + 1, status = 'running', job_id = $3,
        next_retry_at = NULL, started_at = coalesce(started_at, clock_timestamp())
  WHERE execution_id = $1 AND step_name = $2
-   AND status IN ('pending', 'running', 'retrying', 'waiting', 'failed')
+   AND status IN ('pending', 'running', 'retrying', 'waiting')
+   AND NOT (status = 'running' AND job_id <> $3
+            AND EXISTS (SELECT 1 FROM queue.job_queue j
+                         WHERE j.id = s.job_id AND j.status = 'processing'))
 RETURNING id, fence, attempt;
 
 -- name: step_find :maybe
@@ -35,9 +39,10 @@ UPDATE workflow_steps s
  WHERE s.id = $1 AND s.fence = $2 AND s.status = 'running';
 
 -- name: step_mark_paused :exec
--- parameters: step_id, fence, status, next_retry_at, error
+-- parameters: step_id, fence, status, at, delay, error
 UPDATE workflow_steps
-   SET status = $3, next_retry_at = $4, error_message = $5
+   SET status = $3, next_retry_at = coalesce($4, clock_timestamp() + $5::interval),
+       error_message = $6
  WHERE id = $1 AND fence = $2 AND status = 'running';
 
 -- name: step_mark_failed :exec

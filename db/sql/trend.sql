@@ -3,9 +3,9 @@
 -- None when the topic was used by a video already: the same topic is not made twice.
 INSERT INTO trends (topic, topic_normalized, category, source, source_metadata, source_url,
                     viral_score, competition_score, status)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'qualified'
+SELECT $1, $2::varchar, $3, $4::varchar, $5, $6, $7, $8, 'qualified'
  WHERE NOT EXISTS (SELECT 1 FROM trends t
-                    WHERE t.source = $4 AND t.topic_normalized = $2 AND t.status = 'used')
+                    WHERE t.source = $4::varchar AND t.topic_normalized = $2::varchar AND t.status = 'used')
     ON CONFLICT (source, topic_normalized) WHERE status IN ('new', 'analyzing', 'qualified')
     DO UPDATE
    SET topic = excluded.topic, category = excluded.category,
@@ -49,3 +49,15 @@ SELECT id, topic, category, source, source_url, status, opportunity_score, first
 -- name: trend_list_ids_like :many
 -- parameters: prefix
 SELECT id FROM trends WHERE id::text LIKE $1 || '%' LIMIT 2;
+
+-- name: trend_list_free :many
+-- parameters: topics_normalized
+-- Of these topics, in this order, those that no video was made of and no active run is about.
+SELECT t.id
+  FROM unnest($1::text[]) WITH ORDINALITY AS wanted(topic_normalized, place)
+  JOIN trends t ON t.topic_normalized = wanted.topic_normalized AND t.source = 'custom'
+               AND t.status = 'qualified'
+ WHERE NOT EXISTS (SELECT 1 FROM workflow_executions e
+                    WHERE e.trend_id = t.id
+                      AND e.status IN ('pending', 'queued', 'running', 'waiting', 'retrying'))
+ ORDER BY wanted.place;

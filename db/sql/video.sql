@@ -83,6 +83,11 @@ INSERT INTO video_artifacts (video_id, kind, sha256, size_bytes, media_type, url
 VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (video_id, kind, sha256) DO NOTHING;
 
+-- name: metrics_ensure_month :one
+-- parameters: at
+-- The partition that covers the moment, made before the insert that needs it.
+SELECT analytics.ensure_month($1) AS partition;
+
 -- name: metrics_upsert :exec
 -- parameters: video_id, at, source, views, likes, comments
 INSERT INTO analytics.video_metrics (video_id, "timestamp", source, views, likes, comments)

@@ -26,9 +26,9 @@ async def pick_topic(
     """The topic asked for, else the candidate of the best opportunity that suits the channel.
 
     A candidate suits when it is in the channel's language (the primary tag decides: en-GB suits
-    en) and of its niche; a channel or a topic without a niche suits every other. `recent` are the
-    topics made lately, in any spelling. Raises `Rejected` when the topic asked for cannot be used
-    or no candidate is left.
+    en) and of its niche; a channel or a topic without a niche suits every other. Among equals the
+    order of the candidates decides. `recent` are the topics made lately, in any spelling. Raises
+    `Rejected` when the topic asked for cannot be used or no candidate is left.
     """
     if request_topic is not None:
         return TrendPick(clean_topic(request_topic), None)
@@ -37,7 +37,7 @@ async def pick_topic(
     fresh = [trend for trend in suitable if normalise_topic(trend.topic.topic) not in made]
     if not fresh:
         raise Rejected(_nothing_left(len(candidates), len(suitable), channel))
-    best = min(fresh, key=lambda t: (-t.opportunity, t.first_detected, str(t.id)))
+    best = max(fresh, key=lambda trend: trend.opportunity)  # the first of equals
     return TrendPick(clean_topic(best.topic), best)
 
 

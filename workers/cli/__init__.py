@@ -1,0 +1,67 @@
+"""The command line: arguments in, exit code out. Each noun is a module of its own."""
+
+import sys
+
+import typer
+
+from db.embedded_binaries import PostgresNotFoundError
+from db.embedded_folder import EmbeddedServerError
+from db.errors import DatabaseError, Unavailable
+from db.revisions import MigrationError
+from pipeline.errors import StageError
+from workers.channels import NotFound
+from workers.cli import channel, cost, demo, run, trend, worker
+from workers.cli import db as database
+from workers.cli.output import CommandError, ExitCode, stderr
+from workers.settings import SettingsError
+
+EXPECTED = (
+    CommandError,
+    SettingsError,
+    StageError,
+    DatabaseError,
+    EmbeddedServerError,
+    PostgresNotFoundError,
+    MigrationError,
+)
+
+app = typer.Typer(
+    name="ytempire",
+    help="The production line behind a network of automated YouTube channels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo.demo)
+app.command()(worker.worker)
+app.add_typer(run.app, name="run")
+app.add_typer(channel.app, name="channel")
+app.add_typer(trend.app, name="trend")
+app.add_typer(cost.app, name="cost")
+app.add_typer(database.app, name="db")
+
+
+def main() -> None:
+    """Run a command; every expected failure is one line on stderr and its exit code."""
+    try:
+        app()
+    except EXPECTED as error:
+        stderr().print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(_code(error))
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing is left to say, not even at exit.
+        sys.stdout = None
+        sys.exit(ExitCode.FAILED)
+
+
+def _code(error: Exception) -> ExitCode:
+    match error:
+        case CommandError():
+            return error.code
+        case SettingsError():
+            return ExitCode.USAGE
+        case NotFound():
+            return ExitCode.NOT_FOUND
+        case Unavailable():
+            return ExitCode.TRY_AGAIN
+    return ExitCode.FAILED

@@ -101,6 +101,11 @@ async def record(
             return result
 
 
+def attempts_allowed(context: JobContext) -> int | None:
+    """How many runs the running job may have in all; None leaves it to its task's strategy."""
+    return _claim(context)[1].max_attempts
+
+
 def _claim(context: JobContext) -> tuple[JobQueueManager, Claim]:
     manager = context.app.job_manager
     if not isinstance(manager, JobQueueManager):

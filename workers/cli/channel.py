@@ -1,0 +1,148 @@
+"""`ytempire channel`: where videos are published."""
+
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+
+from db.pool import transaction
+from db.repositories.channels import ChannelRow, Channels
+from workers.channels import HEIGHTS, NameTaken, NewChannel, add_local_channel, require_channel
+from workers.cli.output import (
+    CommandError,
+    ExitCode,
+    JsonFlag,
+    as_items,
+    print_json,
+    print_table,
+    run_async,
+    short,
+)
+from workers.cli.session import session
+
+app = typer.Typer(help="Channels: where videos are published.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="The channel's name, unique among yours.")],
+    niche: Annotated[str | None, typer.Option(help="Only topics of this niche.")] = None,
+    language: Annotated[str, typer.Option(help="BCP 47 tag of what is spoken.")] = "en",
+    timezone: Annotated[str, typer.Option(help="IANA name, such as Europe/Berlin.")] = "UTC",
+    videos_per_day: Annotated[int, typer.Option(min=0, max=10)] = 1,
+    resolution: Annotated[str, typer.Option(help=f"One of {', '.join(HEIGHTS)}.")] = "1080p",
+    vertical: Annotated[bool, typer.Option("--vertical", help="9:16 instead of 16:9.")] = False,
+    auto_publish: Annotated[
+        bool, typer.Option("--auto-publish/--review", help="Publish without a person's approval.")
+    ] = True,
+    json: JsonFlag = False,
+) -> None:
+    """Add a channel of the embedded host, with its account."""
+    cleaned = name.strip()
+    if not cleaned or len(cleaned) > 100 or not cleaned.isprintable():
+        raise CommandError("a channel's name has 1 to 100 printable characters", ExitCode.USAGE)
+    if resolution not in HEIGHTS:
+        raise CommandError(
+            f"{resolution!r} is no resolution; give one of {', '.join(HEIGHTS)}", ExitCode.USAGE
+        )
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise CommandError(
+            f"{timezone!r} is no time zone; give an IANA name such as Europe/Berlin",
+            ExitCode.USAGE,
+        ) from None
+    new = NewChannel(
+        name=cleaned,
+        niche=niche,
+        language=language,
+        timezone=timezone,
+        videos_per_day=videos_per_day,
+        auto_publish=auto_publish,
+        resolution=resolution,
+        vertical=vertical,
+    )
+
+    async def command() -> ChannelRow:
+        async with session() as opened:
+            try:
+                async with transaction(opened.pool) as connection:
+                    return await add_local_channel(connection, new)
+            except NameTaken as error:
+                raise CommandError(str(error), ExitCode.CONFLICT) from error
+
+    row = run_async(command)
+    if json:
+        print_json(_shown(row))
+    else:
+        typer.echo(f"added channel {row.name!r} ({short(row.id)})")
+
+
+@app.command("list")
+def list_(json: JsonFlag = False) -> None:
+    """List the channels."""
+
+    async def command() -> list[ChannelRow]:
+        async with session() as opened, transaction(opened.pool) as connection:
+            return await Channels(connection).list()
+
+    rows = run_async(command)
+    if json:
+        print_json(as_items(_shown(row) for row in rows))
+        return
+    print_table(
+        ("ID", "NAME", "NICHE", "LANGUAGE", "FORMAT", "STATUS", "YOUTUBE CHANNEL"),
+        (
+            (
+                short(row.id),
+                row.name,
+                row.niche,
+                row.language,
+                _format(row),
+                row.status,
+                row.youtube_channel_id,
+            )
+            for row in rows
+        ),
+        empty="no channels yet: ytempire channel add NAME",
+    )
+
+
+@app.command()
+def show(
+    channel: Annotated[str, typer.Argument(help="Name or id.")], json: JsonFlag = False
+) -> None:
+    """Show one channel."""
+
+    async def command() -> ChannelRow:
+        async with session() as opened, transaction(opened.pool) as connection:
+            return await require_channel(connection, channel)
+
+    row = run_async(command)
+    if json:
+        print_json(_shown(row))
+        return
+    print_table(("FIELD", "VALUE"), _shown(row).items(), empty="")
+
+
+def _shown(row: ChannelRow) -> dict[str, Any]:
+    quality = row.quality_settings
+    return {
+        "id": row.id,
+        "name": row.name,
+        "youtube_channel_id": row.youtube_channel_id,
+        "niche": row.niche,
+        "language": row.language,
+        "timezone": row.timezone,
+        "status": row.status,
+        "videos_per_day": row.videos_per_day,
+        "auto_publish": row.auto_publish,
+        "resolution": quality.get("resolution", "1080p"),
+        "vertical": bool(quality.get("vertical", False)),
+        "created_at": row.created_at,
+    }
+
+
+def _format(row: ChannelRow) -> str:
+    shown = _shown(row)
+    return f"{shown['resolution']}{' vertical' if shown['vertical'] else ''}"

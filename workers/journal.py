@@ -1,0 +1,91 @@
+"""The upload journal on `video_uploads`: each entry is a commit, under the step's fence."""
+
+import secrets
+from uuid import UUID
+
+from db.pool import Connection, Pool, transaction
+from db.repositories.accounts import Account
+from db.repositories.steps import Steps
+from db.repositories.uploads import Upload, Uploads
+from pipeline.domain import UploadRecord
+from pipeline.errors import LostClaim, Rejected
+
+MARKER_BYTES = 12
+
+
+class CommittedJournal:
+    """Implements `UploadJournal` for one claim of a run's upload step."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        step_id: UUID,
+        fence: int,
+        video_id: UUID,
+        execution_id: UUID,
+        account: Account,
+        expected_channel_id: str,
+    ) -> None:
+        self._pool = pool
+        self._step_id = step_id
+        self._fence = fence
+        self._video_id = video_id
+        self._execution_id = execution_id
+        self._account = account
+        self._expected_channel_id = expected_channel_id
+
+    async def begin(self, sha256: str, size_bytes: int) -> UploadRecord:
+        """See `UploadJournal`. Raises `Rejected` when the file is not the one being uploaded."""
+        async with transaction(self._pool) as connection:
+            await self._own(connection)
+            uploads = Uploads(connection)
+            live = await uploads.find_live(video_id=self._video_id)
+            if live is None:
+                marker = f"yte-{secrets.token_hex(MARKER_BYTES)}"
+                await uploads.insert(
+                    video_id=self._video_id,
+                    execution_id=self._execution_id,
+                    account_id=self._account.id,
+                    expected_channel_id=self._expected_channel_id,
+                    fence=self._fence,
+                    marker=marker,
+                    sha256=sha256,
+                    size_bytes=size_bytes,
+                )
+                return UploadRecord(marker=marker, fresh=True, session_uri=None, video_id=None)
+            if live.file_sha256 != sha256 and live.youtube_video_id is None:
+                raise Rejected(
+                    f"an upload of another file is under way for this video (marker {live.marker})"
+                )
+            await uploads.take_over(upload_id=live.id, fence=self._fence)
+            return _record(live)
+
+    async def session_opened(self, session_uri: str) -> None:
+        async with transaction(self._pool) as connection:
+            await self._own(connection)
+            if not await Uploads(connection).set_session(
+                video_id=self._video_id, fence=self._fence, session_uri={"uri": session_uri}
+            ):
+                raise LostClaim("the upload was taken over")
+
+    async def uploaded(self, video_id: str) -> None:
+        async with transaction(self._pool) as connection:
+            await self._own(connection)
+            if not await Uploads(connection).set_uploaded(
+                video_id=self._video_id, fence=self._fence, host_video_id=video_id
+            ):
+                raise LostClaim("the upload was taken over")
+
+    async def _own(self, connection: Connection) -> None:
+        if not await Steps(connection).owned(step_id=self._step_id, fence=self._fence):
+            raise LostClaim("the upload step was taken over")
+
+
+def _record(live: Upload) -> UploadRecord:
+    return UploadRecord(
+        marker=live.marker,
+        fresh=False,
+        session_uri=live.session_uri["uri"] if live.session_uri else None,
+        video_id=live.youtube_video_id,
+    )

@@ -1,0 +1,206 @@
+"""How a run begins, and how one that fell out of the queue goes on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from db.pool import Connection, Pool, transaction
+from db.repositories.channels import ChannelRow
+from db.repositories.executions import Executions
+from db.repositories.jobs import enqueue
+from db.repositories.steps import Steps
+from db.repositories.trends import Trends
+from db.repositories.videos import Videos
+from pipeline.domain import StageName
+from pipeline.errors import Rejected
+from pipeline.flow import FIRST_STAGE, ROUTES
+from pipeline.stages.metadata import clip_title
+from workers.channels import NotFound, channel_from_row, require_channel
+
+WORKFLOW = "line"
+UNTITLED = "Untitled"
+
+
+class RunRequest(BaseModel):
+    """What a run is asked for: the body of `POST /v1/runs` and the payload of `video.trend_pick`.
+
+    `execution_id` is the caller's own (n8n's). Without topic and trend the best stored topic is
+    picked.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channel: Annotated[str, Field(min_length=1, max_length=100)]
+    topic: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    facts: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = Field(
+        (), max_length=50
+    )
+    trend_id: UUID | None = None
+    publish_at: AwareDatetime | None = None
+    priority: Annotated[int, Field(ge=1, le=10)] = 5
+    callback_url: Annotated[str, Field(max_length=2000)] | None = None
+    execution_id: Annotated[str, Field(max_length=255)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that is queued. `job_id` is its first job; `new` is False for a repeated request."""
+
+    execution_id: UUID
+    video_id: UUID
+    job_id: UUID | None
+    new: bool
+
+
+def parse_request(payload: Mapping[str, Any]) -> RunRequest:
+    """The request in a payload. Raises `Rejected` that names each field that is wrong."""
+    try:
+        return RunRequest.model_validate(dict(payload))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'payload'}: {e['msg']}" for e in error.errors()
+        )
+        raise Rejected(f"this is not a request for a run: {problems}") from None
+
+
+async def start_run(
+    connection: Connection,
+    request: RunRequest,
+    *,
+    idempotency_key: str | None = None,
+    job_id: UUID | None = None,
+) -> Started:
+    """Insert run, steps, video and first job in the caller's transaction.
+
+    The same idempotency key again gives the first run back. `job_id`: the job that is running this
+    very request and will do the first step itself; without it a job is enqueued.
+
+    Raises `NotFound` for an unknown channel or trend, `Rejected` for a channel that is paused.
+    """
+    executions, steps = Executions(connection), Steps(connection)
+    if idempotency_key is not None:
+        known = await executions.find_by_key(idempotency_key=idempotency_key)
+        if known is not None:
+            return await _known(connection, known)
+    row = await require_channel(connection, request.channel)
+    if row.status != "active":
+        raise Rejected(f"channel {row.name!r} is {row.status}")
+    if request.trend_id is not None and (
+        await Trends(connection).find(trend_id=request.trend_id) is None
+    ):
+        raise NotFound(f"there is no trend {request.trend_id}")
+    video_id = await _insert_video(connection, row, request)
+    execution_id = await executions.insert(
+        workflow=WORKFLOW,
+        channel_id=row.id,
+        video_id=video_id,
+        trend_id=request.trend_id,
+        external_id=request.execution_id,
+        trigger_data=request.model_dump(mode="json", exclude_none=True),
+        idempotency_key=idempotency_key,
+        callback_url=request.callback_url,
+        priority=request.priority,
+        publish_at=request.publish_at,
+        step=FIRST_STAGE,
+    )
+    if execution_id is None:
+        # Another transaction with this key committed between the look and the insert.
+        raise RacedKey(f"idempotency key {idempotency_key!r} was taken in this moment")
+    for number, stage in enumerate(StageName, start=1):
+        await steps.insert(execution_id=execution_id, step=stage, step_no=number)
+    if job_id is None:
+        job_id = await enqueue_step(
+            connection, execution_id=execution_id, stage=FIRST_STAGE, priority=request.priority
+        )
+    else:
+        await steps.set_job(execution_id=execution_id, step=FIRST_STAGE, job_id=job_id)
+    return Started(execution_id, video_id, job_id, new=True)
+
+
+class RacedKey(Exception):
+    """Another request with the same idempotency key won; look it up in a new transaction."""
+
+
+async def start_run_once(
+    pool: Pool, request: RunRequest, *, idempotency_key: str | None, job_id: UUID | None = None
+) -> Started:
+    """`start_run` in a transaction of its own; a racing duplicate gets the winner's run."""
+    try:
+        async with transaction(pool) as connection:
+            return await start_run(
+                connection, request, idempotency_key=idempotency_key, job_id=job_id
+            )
+    except RacedKey:
+        async with transaction(pool) as connection:
+            return await start_run(
+                connection, request, idempotency_key=idempotency_key, job_id=job_id
+            )
+
+
+async def _known(connection: Connection, execution_id: UUID) -> Started:
+    execution = await Executions(connection).load(execution_id=execution_id)
+    return Started(execution_id, execution.video_id, None, new=False)
+
+
+async def _insert_video(connection: Connection, row: ChannelRow, request: RunRequest) -> UUID:
+    channel = channel_from_row(row)
+    return await Videos(connection).insert(
+        channel_id=row.id,
+        trend_id=request.trend_id,
+        title=clip_title(request.topic) if request.topic else UNTITLED,
+        topic=request.topic,
+        language=channel.language,
+        resolution=f"{channel.format.width}x{channel.format.height}",
+        fps=channel.format.fps,
+        visibility=channel.visibility,
+        publish_at=request.publish_at,
+    )
+
+
+async def enqueue_step(
+    connection: Connection, *, execution_id: UUID, stage: StageName, priority: int
+) -> UUID:
+    """Insert the job of a step in the caller's transaction; the step remembers it."""
+    route = ROUTES[stage]
+    job_id = await enqueue(
+        connection,
+        job_type=route.job_type,
+        payload={"execution_id": str(execution_id)},
+        queue=route.queue,
+        priority=priority,
+    )
+    await Steps(connection).set_job(execution_id=execution_id, step=stage, job_id=job_id)
+    return job_id
+
+
+async def reconcile(pool: Pool) -> int:
+    """Put runs that should go on and have no live job back on their way; how many there were.
+
+    A run whose job failed for good outside its stage (quarantined after crashes, failed by hand)
+    fails with the job's error; one whose job is simply gone gets a new one.
+    """
+    async with transaction(pool) as connection:
+        executions = Executions(connection)
+        adrift = await executions.list_adrift()
+        for run in adrift:
+            if run.job_status in ("failed", "aborted", "cancelled"):
+                reason = run.last_error or f"its job was {run.job_status}"
+                await Steps(connection).mark_failed(step_id=run.step_id, fence=None, error=reason)
+                await executions.mark_failed(
+                    execution_id=run.execution_id,
+                    error=f"{run.step}: {reason}",
+                    details={"step": run.step, "class": f"job {run.job_status}"},
+                )
+                execution = await executions.load(execution_id=run.execution_id)
+                await Videos(connection).set_failed(video_id=execution.video_id, error=reason)
+            else:
+                await enqueue_step(
+                    connection,
+                    execution_id=run.execution_id,
+                    stage=StageName(run.step),
+                    priority=run.priority,
+                )
+        return len(adrift)

@@ -1,0 +1,303 @@
+"""One runner a stage: load what the stage needs, run it, say what is to be recorded."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from procrastinate import Blueprint, JobContext
+
+from db.errors import Contended, Unavailable
+from db.pool import Connection, transaction
+from db.repositories.accounts import Accounts
+from db.repositories.trends import Trends
+from db.repositories.uploads import Uploads
+from db.repositories.videos import Videos
+from pipeline.domain import Artifact, Channel, Cut, StageName, Topic
+from pipeline.errors import Deferred, LostClaim, Rejected
+from pipeline.flow import FIRST_STAGE, ROUTES
+from pipeline.stages.analytics import measure
+from pipeline.stages.metadata import clip_title
+from pipeline.stages.render import assemble
+from pipeline.stages.script import Scripted, write_script
+from pipeline.stages.trend import TrendPick, pick_topic
+from pipeline.stages.upload import Uploaded, publish_video
+from pipeline.stages.voice import Narrated, narrate
+from workers.accounts import reserve_account
+from workers.execution import Claim, Performance, StageRunner, perform
+from workers.journal import CommittedJournal
+from workers.queue.outcomes import EndJob, Fail, Snooze
+from workers.runs import parse_request, start_run_once
+from workers.runtime import Runtime
+
+CANDIDATES = 500
+NO_REPEAT_DAYS = 90
+DATABASE_PAUSE = timedelta(seconds=1)
+
+
+async def pick(runtime: Runtime, claim: Claim) -> Performance:
+    """trend_pick: the topic that was asked for, or the best stored one."""
+    asked = parse_request(claim.execution.trigger_data)
+    async with transaction(runtime.pool) as connection:
+        trends = Trends(connection)
+        if asked.trend_id is not None:
+            chosen = await trends.find(trend_id=asked.trend_id)
+            candidates = [chosen.trend()] if chosen else []
+        elif asked.topic is None:
+            candidates = [row.trend() for row in await trends.list_qualified(limit=CANDIDATES)]
+        else:
+            candidates = []
+        recent = await Videos(connection).list_recent_topics(
+            channel_id=claim.channel.id,
+            exclude_video_id=claim.video_id,
+            since_days=NO_REPEAT_DAYS,
+        )
+    topic = _asked_topic(claim.channel, asked.topic, asked.facts)
+    picked = await pick_topic(
+        topic,
+        candidates,
+        channel=claim.channel,
+        recent=() if asked.trend_id is not None else recent,
+    )
+
+    trend = picked.trend
+
+    async def record(connection: Connection) -> None:
+        taken = trend is None or await Trends(connection).use(trend_id=trend.id)
+        # A trend that was asked for by its id may be made again; a picked one is for one video.
+        if not taken and asked.trend_id is None:
+            raise Deferred(
+                "another run took this topic; the next one is picked", until=datetime.now(UTC)
+            )
+        await Videos(connection).set_topic(
+            video_id=claim.video_id,
+            trend_id=trend.id if trend else None,
+            title=clip_title(picked.topic.topic),
+            topic=picked.topic.topic,
+            language=picked.topic.language,
+        )
+
+    return Performance(output=picked, record=record)
+
+
+def _asked_topic(channel: Channel, topic: str | None, facts: tuple[str, ...]) -> Topic | None:
+    if topic is None:
+        return None
+    return Topic(topic=topic, facts=facts, niche=channel.niche, language=channel.language)
+
+
+async def write(runtime: Runtime, claim: Claim) -> Performance:
+    """script: what is said, and the metadata around it."""
+    picked = claim.output(StageName.TREND_PICK, TrendPick)
+    scripted = await write_script(picked.topic, channel=claim.channel, writer=runtime.writer)
+    script = scripted.script
+
+    async def record(connection: Connection) -> None:
+        videos = Videos(connection)
+        await videos.set_script(
+            video_id=claim.video_id,
+            title=script.title,
+            description=script.description,
+            tags=script.tags,
+        )
+        await videos.upsert_content(
+            video_id=claim.video_id,
+            script="\n\n".join(section.text for section in script.sections),
+            script_metadata={"headings": [section.heading for section in script.sections]},
+        )
+
+    return Performance(output=scripted, record=record, charges=scripted.charges)
+
+
+async def speak(runtime: Runtime, claim: Claim) -> Performance:
+    """voice: the narration, with the time of each word."""
+    scripted = claim.output(StageName.SCRIPT, Scripted)
+    narrated = await narrate(
+        scripted.script,
+        narrator=runtime.narrator,
+        store=runtime.store,
+        scratch=claim.own_scratch,
+        folder=claim.folder,
+    )
+    narration = narrated.narration
+
+    async def record(connection: Connection) -> None:
+        await Videos(connection).set_voice(
+            video_id=claim.video_id, audio_path=narration.audio.url, voice=narration.voice
+        )
+
+    return Performance(
+        output=narrated, record=record, charges=narrated.charges, artifacts=(narration.audio,)
+    )
+
+
+async def draw(runtime: Runtime, claim: Claim) -> Performance:
+    """render: the film; segments that an interrupted attempt finished are in the scratch folder."""
+    cut = await assemble(
+        claim.output(StageName.SCRIPT, Scripted).script,
+        claim.output(StageName.VOICE, Narrated).narration,
+        channel=claim.channel,
+        renderer=runtime.renderer,
+        store=runtime.store,
+        scratch=claim.scratch,
+        folder=claim.folder,
+        seed=_seed(claim.video_id),
+        progress=claim.report,
+    )
+
+    async def record(connection: Connection) -> None:
+        await Videos(connection).set_cut(
+            video_id=claim.video_id,
+            video_path=cut.video.url,
+            thumbnail_path=cut.thumbnail.url,
+            captions_path=cut.srt.url,
+            duration_seconds=max(1, round(cut.duration)),
+            size_bytes=cut.video.size_bytes,
+        )
+
+    artifacts: tuple[Artifact, ...] = (cut.video, cut.thumbnail, cut.srt, cut.vtt)
+    return Performance(output=cut, record=record, artifacts=artifacts)
+
+
+def _seed(video_id: UUID) -> int:
+    """The same video always looks the same, and another one differently."""
+    return int.from_bytes(hashlib.sha256(video_id.bytes).digest()[:4], "big")
+
+
+async def publish(runtime: Runtime, claim: Claim) -> Performance:
+    """upload: private first, then exactly that video made visible."""
+    expected = claim.channel.youtube_channel_id
+    if expected is None:
+        raise Rejected(f"channel {claim.channel.name!r} has no YouTube channel id to publish to")
+    account = await reserve_account(
+        runtime.pool,
+        execution_id=claim.execution.id,
+        channel_id=claim.channel.id,
+        video_id=claim.video_id,
+    )
+    uploaded = await publish_video(
+        claim.output(StageName.RENDER, Cut),
+        claim.output(StageName.SCRIPT, Scripted).script,
+        channel=claim.channel,
+        expected_channel_id=expected,
+        host=runtime.host_for(account, claim.channel.name),
+        journal=CommittedJournal(
+            runtime.pool,
+            step_id=claim.step_id,
+            fence=claim.fence,
+            video_id=claim.video_id,
+            execution_id=claim.execution.id,
+            account=account,
+            expected_channel_id=expected,
+        ),
+        store=runtime.store,
+        scratch=claim.own_scratch,
+        visibility=claim.channel.visibility,
+        publish_at=claim.execution.publish_at,
+        progress=claim.report,
+    )
+    publication = uploaded.publication
+
+    async def record(connection: Connection) -> None:
+        await Videos(connection).set_published(
+            video_id=claim.video_id,
+            account_id=account.id,
+            host_video_id=publication.video_id,
+            url=publication.url,
+            published_at=publication.published_at,
+        )
+        if not await Uploads(connection).set_published(video_id=claim.video_id, fence=claim.fence):
+            raise LostClaim("the upload was taken over")
+        await Accounts(connection).spend(execution_id=claim.execution.id)
+
+    return Performance(output=uploaded, record=record)
+
+
+async def pull(runtime: Runtime, claim: Claim) -> Performance:
+    """analytics_pull: what the host made of the video, and its first counters."""
+    publication = claim.output(StageName.UPLOAD, Uploaded).publication
+    async with transaction(runtime.pool) as connection:
+        live = await Uploads(connection).find_live(video_id=claim.video_id)
+        if live is None or live.youtube_account_id is None:
+            raise Rejected("the account that uploaded this video is gone")
+        account = await Accounts(connection).get(account_id=live.youtube_account_id)
+    measured = await measure(
+        publication,
+        statistics=runtime.host_for(account, claim.channel.name),
+        visibility=claim.channel.visibility,
+        publish_at=claim.execution.publish_at,
+    )
+
+    async def record(connection: Connection) -> None:
+        videos = Videos(connection)
+        await videos.set_counters(video_id=claim.video_id, statistics=measured.statistics)
+        await videos.upsert_metrics(
+            video_id=claim.video_id, source=account.provider, statistics=measured.statistics
+        )
+
+    return Performance(output=measured, record=record)
+
+
+def runtime_of(context: JobContext) -> Runtime:
+    """The runtime that the worker put into the context of its jobs."""
+    runtime: Runtime = context.additional_context["runtime"]
+    return runtime
+
+
+def add_stages(app: Blueprint) -> None:
+    """Register the six stages under the job types and queues of `pipeline.flow`."""
+    for stage, run in RUNNERS.items():
+        route = ROUTES[stage]
+        app.task(name=route.job_type, queue=route.queue, pass_context=True)(_task(stage, run))
+
+
+def _task(stage: StageName, run: StageRunner) -> Callable[..., Awaitable[None]]:
+    async def task(context: JobContext, /, **payload: Any) -> None:
+        runtime = runtime_of(context)
+        try:
+            execution_id = await _execution_id(runtime, context, stage, payload)
+            await perform(runtime, context, stage, run, execution_id)
+        except Rejected as error:
+            raise EndJob(Fail(error=str(error), error_class="Rejected")) from error
+        except (Unavailable, Contended) as error:
+            # Nothing is wrong with the work: it goes on when the database does.
+            raise EndJob(
+                Snooze(until=DATABASE_PAUSE, error=str(error), error_class=type(error).__name__)
+            ) from error
+
+    return task
+
+
+async def _execution_id(
+    runtime: Runtime, context: JobContext, stage: StageName, payload: Mapping[str, Any]
+) -> UUID:
+    """The run a job is about. The first stage also takes a whole request for a run, as a plain
+    INSERT sends it, and begins the run: once, however often the job is repeated."""
+    if stage == FIRST_STAGE and "channel" in payload:
+        job_id = UUID(str(context.job.id))
+        started = await start_run_once(
+            runtime.pool,
+            parse_request(payload),
+            idempotency_key=f"job:{job_id}",
+            job_id=job_id,
+        )
+        return started.execution_id
+    try:
+        (name,) = payload
+        return UUID(str(payload[name] if name == "execution_id" else None))
+    except ValueError:
+        raise Rejected(
+            'the payload of this job is {"execution_id": "<the id of a run>"}, '
+            f"not {dict(payload)!r}"
+        ) from None
+
+
+RUNNERS: Mapping[StageName, StageRunner] = {
+    StageName.TREND_PICK: pick,
+    StageName.SCRIPT: write,
+    StageName.VOICE: speak,
+    StageName.RENDER: draw,
+    StageName.UPLOAD: publish,
+    StageName.ANALYTICS_PULL: pull,
+}
