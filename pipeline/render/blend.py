@@ -80,10 +80,24 @@ def fill(
 
 
 def _fill_plane(rows: Bytes, x0: float, x1: float, value: float, opacity: float) -> None:
-    first, last = int(np.floor(x0)), int(np.ceil(x1))
-    columns = np.arange(first, last, dtype=np.float32)
+    first, last = math.ceil(x0), math.floor(x1)
+    if opacity >= 1.0 and first <= last:  # most frames: all but the edges is a plain colour
+        rows[:, first:last] = round(value)
+        _mix_columns(rows, first - 1, x0, first, value, opacity)
+        _mix_columns(rows, last, last, x1, value, opacity)
+    else:
+        _mix_columns(rows, math.floor(x0), x0, x1, value, opacity)
+
+
+def _mix_columns(
+    rows: Bytes, first: int, x0: float, x1: float, value: float, opacity: float
+) -> None:
+    """Blend a value into the columns from `first` on by how much of each lies within x0..x1."""
+    if x1 <= x0:
+        return
+    columns = np.arange(first, math.ceil(x1), dtype=np.float32)
     share = np.clip(np.minimum(columns + 1, x1) - np.maximum(columns, x0), 0, 1) * opacity
-    part = rows[:, first:last]
+    part = rows[:, first : first + len(columns)]
     part[:] = np.rint(part * (1 - share) + value * share).astype(np.uint8)
 
 

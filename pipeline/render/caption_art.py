@@ -38,7 +38,7 @@ class CaptionArtist:
 
     @property
     def _padding(self) -> float:
-        return 2.1 * self._layout.u
+        return 0.46 * self._layout.caption_size
 
     def _sprite(self, cue: TimedCue, active: int | None) -> Sprite:
         """A cue with word `active` lit: those before it bright, those after it dimmed."""

@@ -4,7 +4,7 @@ The unit `u` is a hundredth of the shorter side. On vertical frames the player's
 the right edge and the bottom fifth; nothing of ours stands there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,29 @@ class Layout:
     caption_size: float
     bar: Box
     """The progress indicator; its rows are even numbers."""
+    rtl: bool = False
+    """True when everything stands mirrored, for titles that run right to left."""
+
+    def mirrored(self) -> "Layout":
+        """The layout seen in a mirror; `bug` becomes the right end of the channel's name."""
+
+        def turn(box: Box) -> Box:
+            return Box(self.width - box.right, box.top, self.width - box.left, box.bottom)
+
+        return replace(
+            self,
+            bug=(self.width - self.bug[0], self.bug[1]),
+            title=turn(self.title),
+            heading=turn(self.heading),
+            motif=(self.width - self.motif[0], self.motif[1]),
+            rtl=not self.rtl,
+        )
 
 
-def layout_for(width: int, height: int) -> Layout:
-    """The layout of a frame."""
-    return _vertical(width, height) if height > width else _landscape(width, height)
+def layout_for(width: int, height: int, *, rtl: bool = False) -> Layout:
+    """The layout of a frame, mirrored when told."""
+    layout = _vertical(width, height) if height > width else _landscape(width, height)
+    return layout.mirrored() if rtl else layout
 
 
 def _even(value: float) -> int:
@@ -90,7 +108,7 @@ def _vertical(w: int, h: int) -> Layout:
         width=w,
         height=h,
         u=u,
-        safe=Box(0.06 * w, 0.06 * h, 0.92 * w, 0.78 * h),
+        safe=Box(0.06 * w, 0.06 * h, 0.93 * w, 0.78 * h),
         bug=(left, 0.108 * h),
         title=Box(left, 0.17 * h, 0.9 * w, 0.52 * h),
         heading=Box(left, 0.155 * h, 0.9 * w, 0.36 * h),

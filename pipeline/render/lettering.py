@@ -25,7 +25,6 @@ class Heading:
 
     lines: tuple[HeadingLine, ...]
     box: Box
-    rtl: bool
 
 
 def heading(
@@ -38,8 +37,9 @@ def heading(
     max_lines: int,
     colour: Rgb,
     shadow: float,
+    flush_right: bool = False,
 ) -> Heading:
-    """Set a heading within `box`, its block's middle at the box's; right-to-left flush right."""
+    """Set a heading within `box`, its block's middle at the box's."""
     block = fit(
         words_of(text),
         face,
@@ -54,12 +54,12 @@ def heading(
     lines = []
     for i, line in enumerate(block.lines):
         baseline = round(top + size * CAP_HEIGHT + i * block.leading)
-        left = round(box.right - line.width if block.rtl else box.left)
+        left = round(box.right - line.width if flush_right else box.left)
         sprite = _line_sprite(block, i, left, baseline, colour, shadow)
         rows = (_even(baseline - size * 1.08), _even(baseline + block.leading - size * 0.72))
         lines.append(HeadingLine(sprite, rows, block.leading))
-    edge = box.right - block.width if block.rtl else box.left
-    return Heading(tuple(lines), Box(edge, top, edge + block.width, top + block.height), block.rtl)
+    edge = box.right - block.width if flush_right else box.left
+    return Heading(tuple(lines), Box(edge, top, edge + block.width, top + block.height))
 
 
 def label(
@@ -107,16 +107,23 @@ def mark(name: str, palette: Palette, layout: Layout) -> Sprite:
         max_lines=1,
     )
     gap = 1.3 * layout.u
-    canvas = Canvas(round(tile + gap + block.width) + 2 * pad, round(tile) + 2 * pad)
-    canvas.paint(rounded_box(tile, tile, tile * 0.3), pad, pad, palette.accent)
+    name_width = block.width
+    width = tile + gap + name_width
+    canvas = Canvas(round(width) + 2 * pad, round(tile) + 2 * pad)
+    tile_x = pad + (width - tile if layout.rtl else 0)
+    canvas.paint(rounded_box(tile, tile, tile * 0.3), tile_x, pad, palette.accent)
     half = pad + tile / 2
     for line in initial.lines:
         baseline = half + initial.type.size * CAP_HEIGHT / 2
-        canvas.paint(mask(line, initial.type), half - line.width / 2, baseline, palette.on_accent)
+        centred = tile_x + (tile - line.width) / 2
+        canvas.paint(mask(line, initial.type), centred, baseline, palette.on_accent)
     for line in block.lines:
         baseline = half + size * CAP_HEIGHT / 2
-        canvas.paint(mask(line, block.type), pad + tile + gap, baseline, palette.text, 0.92)
-    return canvas.sprite(round(x) - pad, round(middle - tile / 2) - pad)
+        name_x = pad if layout.rtl else pad + tile + gap
+        canvas.paint(mask(line, block.type), name_x, baseline, palette.text, 0.92)
+    return canvas.sprite(
+        round(x - width if layout.rtl else x) - pad, round(middle - tile / 2) - pad
+    )
 
 
 def figure(text: str, face: str, palette: Palette, layout: Layout) -> Sprite:
@@ -132,7 +139,9 @@ def figure(text: str, face: str, palette: Palette, layout: Layout) -> Sprite:
     )
     x, y = layout.motif
     left, baseline = round(x - block.width / 2), round(y + block.height / 2)
-    return _line_sprite(block, 0, left, baseline, palette.accent, 1.8 * layout.u)
+    return _line_sprite(
+        block, 0, left, baseline, palette.accent, 0.0 if palette.light else 1.8 * layout.u
+    )
 
 
 def _line_sprite(

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,10 @@ class FilmRenderer:
         plan, segments, sound_file = await asyncio.to_thread(self._prepare, film, folder)
         seconds = plan.look.frames / plan.look.fps
         thumbnail = folder / "thumbnail.jpg"
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._mix(film.audio, sound_file, seconds))
-            group.create_task(
-                self._draw(plan, segments, folder, film.script.thumbnail_text, progress)
-            )
+        await _together(
+            self._mix(film.audio, sound_file, seconds),
+            self._draw(plan, segments, folder, film.script.thumbnail_text, progress),
+        )
         video = folder / "video.mp4"
         await self._join(plan, segments, sound_file, video)
         progress(1.0)
@@ -96,9 +95,10 @@ class FilmRenderer:
         target = str(folder / "thumbnail.jpg")
         requests.append({"kind": "thumbnail", "target": target, "text": thumbnail_text})
         requests.reverse()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._options.processes, len(requests))):
-                group.create_task(self._serve(folder / "plan.json", requests, report))
+        processes = min(self._options.processes, len(requests))
+        await _together(
+            *(self._serve(folder / "plan.json", requests, report) for _ in range(processes))
+        )
 
     async def _serve(
         self, plan: Path, requests: list[dict[str, Any]], report: Callable[[int], None]
@@ -184,6 +184,22 @@ class FilmRenderer:
                 f"The joined film lacks: {', '.join(wrong)} (picture {picture}, sound {heard}); "
                 "delete its folder and render it again."
             )
+
+
+async def _together(*work: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines side by side; the first failure cancels the others and is raised itself.
+
+    A group of errors would tell the queue nothing: it goes by the error's class.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in work:
+                group.create_task(coroutine)
+    except BaseExceptionGroup as errors:
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 async def _send(artist: asyncio.subprocess.Process, message: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from pipeline.render.motif import motif, speck
 from pipeline.render.palette import BY_NAME, Palette
 from pipeline.render.plan import Figure, Plan, Scene
 from pipeline.render.planes import Frame, Sprite
+from pipeline.render.typography import bidi_base, words_of
 
 DISSOLVE_SECONDS = 0.4
 ENTER_SECONDS = 0.7
@@ -30,7 +31,8 @@ class FilmArtist:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._look = plan.look
-        self._layout = layout_for(plan.look.width, plan.look.height)
+        rtl = bool(bidi_base(words_of(plan.look.title)))
+        self._layout = layout_for(plan.look.width, plan.look.height, rtl=rtl)
         self._palette = BY_NAME[plan.look.palette]
         self._captions = CaptionArtist(self._layout, self._palette)
         self._mark = lettering.mark(plan.look.channel, self._palette, self._layout)
@@ -112,11 +114,10 @@ class SceneArtist:
             centre, diameter = (0.87 * layout.width, 0.42 * layout.height), 78 * layout.u
         elif self._hook:
             centre, diameter = (0.84 * layout.width, 0.575 * layout.height), 72 * layout.u
+        if self._hook and layout.rtl:
+            centre = (layout.width - centre[0], centre[1])
         self._centre, self._radius = centre, diameter / 2
-        self._rtl = False
         self._prepare_type(plan)
-        if self._rtl:
-            self._centre = (layout.width - centre[0], centre[1])
         self._motif = motif(
             self.scene.motif, diameter, self._centre, tint, palette.accent, self.scene.seed + 2
         )
@@ -131,7 +132,7 @@ class SceneArtist:
                 rng.uniform(0, 6.28),
                 r * layout.u,
             )
-            for r, o in zip(rng.uniform(0.35, 2.6, 9), rng.uniform(0.05, 0.16, 9), strict=True)
+            for r, o in zip(rng.uniform(0.35, 2.6, 7), rng.uniform(0.05, 0.15, 7), strict=True)
         ]
         self._planets = [
             (speck(r * layout.u, palette.accent, 0.95, 1.4), share, rng.uniform(0, 6.28), speed)
@@ -157,8 +158,8 @@ class SceneArtist:
             max_lines=(7 if vertical else 5) if self._hook else 4,
             colour=palette.text,
             shadow=0.0 if palette.light else 1.6 * u,
+            flush_right=layout.rtl,
         )
-        self._rtl = self._heading.rtl
         kicker = self.scene.heading if self._hook else f"{self.scene.number:02d}"
         if self._hook and kicker.casefold() == text.casefold():
             kicker = ""
@@ -166,20 +167,20 @@ class SceneArtist:
             kicker = ""
         edge = self._heading.box
         self._rule = Box(
-            edge.right - 9 * u if self._rtl else edge.left,
+            edge.right - 9 * u if self._layout.rtl else edge.left,
             edge.top - 4.6 * u,
-            edge.right if self._rtl else edge.left + 9 * u,
+            edge.right if self._layout.rtl else edge.left + 9 * u,
             edge.top - 4.0 * u,
         )
         if kicker:
             self._kicker = lettering.label(
                 kicker,
-                edge.right if self._rtl else edge.left,
+                edge.right if self._layout.rtl else edge.left,
                 edge.top - 7.6 * u,
                 3.4 * u,
                 palette.accent,
                 width=box.width,
-                flush_right=self._rtl,
+                flush_right=self._layout.rtl,
             )
 
     def draw_ground(self, frame: Frame, n: int) -> None:
@@ -222,14 +223,14 @@ class SceneArtist:
     ) -> None:
         u, rule = self._layout.u, self._rule
         grown = out_quint(age / ENTER_SECONDS)
-        x0 = rule.right - rule.width * grown if self._rtl else rule.left
-        x1 = rule.right if self._rtl else rule.left + rule.width * grown
+        x0 = rule.right - rule.width * grown if self._layout.rtl else rule.left
+        x1 = rule.right if self._layout.rtl else rule.left + rule.width * grown
         top = 2 * round(rule.top / 2)
         height = max(2, 2 * round(rule.height / 2))
         blend.fill(frame, x0, top, x1, top + height, self._palette.accent, leaving)
         if self._kicker:
             shown = out_cubic(age / ENTER_SECONDS)
-            slide = (1 - shown) * 2.5 * u * (1 if self._rtl else -1)
+            slide = (1 - shown) * 2.5 * u * (1 if self._layout.rtl else -1)
             blend.lay_drifting(frame, self._kicker[0], slide, 0, shown * leaving)
         for i, line in enumerate(heading.lines):
             risen = out_quint((age - 0.06 - STAGGER_SECONDS * i) / ENTER_SECONDS)
@@ -254,7 +255,4 @@ class SceneArtist:
         return min(out_cubic((age + 0.03) / 0.35), clamp(left / 0.25)) if age >= 0 else 0.0
 
     def _set_figure(self, text: str) -> Sprite:
-        sprite = lettering.figure(text, self._face, self._palette, self._layout)
-        if not self._rtl:
-            return sprite
-        return sprite.moved(2 * round(self._layout.width / 2 - self._layout.motif[0]), 0)
+        return lettering.figure(text, self._face, self._palette, self._layout)

@@ -25,9 +25,9 @@ def clean(text: str) -> str:
     none of our faces has are dropped; `unsupported` tells them.
     """
     kept = [
-        c if unicodedata.category(c) not in ("Cc", "Zl", "Zp") else " "
+        " " if c.isspace() else c
         for c in unicodedata.normalize("NFC", text)
-        if unicodedata.category(c) not in ("Cf", "Cs", "Co", "Cn") or is_ignorable(c)
+        if c.isspace() or is_ignorable(c) or not unicodedata.category(c).startswith("C")
     ]
     drawable = (c for c in clusters("".join(kept)) if face_for(c, "Inter-Bold.ttf") is not None)
     return " ".join("".join(drawable).split())

@@ -33,9 +33,9 @@ def draw_thumbnail(plan: Plan, text: str, target: Path) -> None:
 
 def thumbnail_frame(plan: Plan, text: str) -> Frame:
     """The thumbnail as a picture."""
-    palette, layout = BY_NAME[plan.look.palette], layout_for(WIDTH, HEIGHT)
+    palette, rtl = BY_NAME[plan.look.palette], bool(bidi_base(words_of(text)))
+    layout = layout_for(WIDTH, HEIGHT, rtl=rtl)
     scene, u = plan.scenes[0], layout.u
-    rtl = bool(bidi_base(words_of(text)))
     frame = Frame(WIDTH, HEIGHT)
     ground = palette.grounds[scene.ground]
     backdrop(layout, ground, scene.seed).draw(frame, scene.first, plan.look.fps)
@@ -60,7 +60,7 @@ def thumbnail_frame(plan: Plan, text: str) -> Frame:
 def _headline(text: str, face: str, palette: Palette, layout: Layout) -> Sprite:
     """The words, the last line of them on the accent's colour."""
     u = layout.u
-    box = Box(layout.bug[0], 17 * u, 0.82 * WIDTH, 92 * u)
+    box = Box(0.075 * WIDTH, 17 * u, 0.82 * WIDTH, 92 * u)
     block = _largest(words_of(text), face, box, u)
     size = block.type.size
     leading = block.leading * 1.06
@@ -68,14 +68,14 @@ def _headline(text: str, face: str, palette: Palette, layout: Layout) -> Sprite:
     height = size * CAP_HEIGHT + leading * (len(block.lines) - 1)
     top = box.centre[1] - height / 2
     for i, line in enumerate(block.lines):
-        x = WIDTH - box.left - line.width if block.rtl else box.left
+        x = WIDTH - box.left - line.width if layout.rtl else box.left
         baseline = top + size * CAP_HEIGHT + i * leading
         last = i == len(block.lines) - 1 and len(block.lines) > 1
         if last:
             pad = size * 0.16
             tile = rounded_box(line.width + 2 * pad, size * 1.16, size * 0.14)
             middle = baseline - size * CAP_HEIGHT / 2
-            x += pad if not block.rtl else -pad
+            x += -pad if layout.rtl else pad
             canvas.paint(tile, x - pad, middle - size * 0.58, palette.accent)
         colour = palette.on_accent if last else palette.text
         canvas.paint(mask(line, block.type), x, baseline, colour)

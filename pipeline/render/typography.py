@@ -65,12 +65,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Set lines with the distance of their baselines; `rtl` text is set flush right."""
+    """Set lines with the distance of their baselines."""
 
     type: Type
     lines: tuple[Line, ...]
     leading: float
-    rtl: bool
 
     @property
     def width(self) -> float:
@@ -116,9 +115,9 @@ def bidi_base(words: tuple[str, ...]) -> int:
 
 
 def mask(line: Line, type_: Type, words: Collection[int] | None = None) -> Mask:
-    """The coverage of a line's glyphs (of some words only, when told), with room around it.
+    """The coverage of a line's glyphs (of some words only, when told).
 
-    The mask's origin is the line's: its left end on the baseline, rounded pads included.
+    The mask's origin is the line's: its left end on the baseline.
     """
     pad = int(np.ceil(type_.size * 0.25))
     above = int(np.ceil(type_.size * 1.25))
@@ -139,8 +138,10 @@ def mask(line: Line, type_: Type, words: Collection[int] | None = None) -> Mask:
         msg = f"HarfBuzz could not rasterise a line of {len(line.glyphs)} glyphs at {type_.size} px"
         raise MemoryError(msg)
     rows = np.frombuffer(image.buffer, np.uint8).reshape(above + below, image.extents.stride)
-    coverage = rows[::-1, :width].astype(np.float32) / 255.0
-    return Mask(coverage, left=-pad, top=-above)
+    columns = np.flatnonzero(rows[:, :width].max(axis=0))
+    first, last = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 1)
+    coverage = rows[::-1, first:last].astype(np.float32) / 255.0
+    return Mask(coverage, left=first - pad, top=-above)
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -215,7 +216,7 @@ def _block(lines: list[list[Token]], type_: Type, words: tuple[str, ...]) -> Blo
     base = bidi_base(words)
     placed = tuple(_set_line(line, type_, base) for line in lines if line)
     tall = any(glyph.face.startswith(_TALL_FACES) for line in placed for glyph in line.glyphs)
-    return Block(type_, placed, type_.size * (1.42 if tall else 1.14), rtl=bool(base))
+    return Block(type_, placed, type_.size * (1.42 if tall else 1.14))
 
 
 @lru_cache(maxsize=16384)
