@@ -76,11 +76,11 @@ def join(options: RenderOptions, look: Look, listing: Path, sound: Path, target:
 
 
 def measure_loudness(options: RenderOptions, sound: Path, container: str) -> list[str]:
-    """Sound to a report of its loudness as stereo, on stderr."""
+    """Sound to a report of its loudness as stereo (EBU R 128), on stderr."""
     return [
         *_start(options.ffmpeg),
         *("-loglevel", "info", "-nostats", "-f", container, "-i", _local(sound), "-vn"),
-        *("-af", "aformat=channel_layouts=stereo,loudnorm=print_format=json"),
+        *("-af", "aformat=channel_layouts=stereo,ebur128=peak=true:framelog=quiet"),
         *("-f", "null", "-"),
     ]
 

@@ -117,11 +117,11 @@ class Sprite:
 
 
 class Canvas:
-    """A transparent picture to compose a sprite on, in premultiplied floating point RGBA."""
+    """A transparent picture to compose a sprite on: premultiplied RGBA planes in floating point."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width + width % 2, height + height % 2
-        self.pixels: Floats = np.zeros((self.height, self.width, 4), np.float32)
+        self.planes: Floats = np.zeros((4, self.height, self.width), np.float32)
 
     def paint(self, shape: Mask, x: float, y: float, colour: Rgb, opacity: float = 1.0) -> None:
         """Lay a shape in one colour over what is there; what lies outside is cut off."""
@@ -131,26 +131,28 @@ class Canvas:
         x1, y1 = min(self.width, left + width), min(self.height, top + height)
         if x0 >= x1 or y0 >= y1:
             return
-        alpha = shape.coverage[y0 - top : y1 - top, x0 - left : x1 - left, None] * opacity
-        source = np.array([*colour, 255.0], np.float32) * alpha
-        target = self.pixels[y0:y1, x0:x1]
-        target *= 1.0 - alpha
-        target += source
+        alpha = shape.coverage[y0 - top : y1 - top, x0 - left : x1 - left] * np.float32(opacity)
+        keep = 1 - alpha
+        for plane, value in zip(self.planes, (*colour, 255), strict=True):
+            part = plane[y0:y1, x0:x1]
+            part *= keep
+            part += alpha * np.float32(value)
 
     def sprite(self, x: int, y: int) -> Sprite:
         """What was painted, placed in a frame; odd places are rounded to even ones."""
-        alpha = self.pixels[:, :, 3] / 255.0
-        half = (self.width // 2, self.height // 2)
-        small = cv2.resize(self.pixels, half, interpolation=cv2.INTER_AREA)
-        small_alpha = small[:, :, 3] / 255.0
+        red, green, blue, alpha = self.planes
+        y_plane, u_plane, v_plane = (
+            weights[0] * red + weights[1] * green + weights[2] * blue + offset / 255 * alpha
+            for weights, offset in zip(_TO_YUV, _OFFSETS, strict=True)
+        )
         return Sprite(
             x - x % 2,
             y - y % 2,
-            _bytes(255.0 - 255.0 * alpha),
-            _bytes(255.0 - 255.0 * small_alpha),
-            _bytes(self.pixels[:, :, :3] @ _TO_YUV[0] + _OFFSETS[0] * alpha),
-            _bytes(small[:, :, :3] @ _TO_YUV[1] + _OFFSETS[1] * small_alpha),
-            _bytes(small[:, :, :3] @ _TO_YUV[2] + _OFFSETS[2] * small_alpha),
+            _bytes(255 - alpha),
+            _bytes(255 - _halved(alpha)),
+            _bytes(y_plane),
+            _bytes(_halved(u_plane)),
+            _bytes(_halved(v_plane)),
         )
 
 
@@ -181,6 +183,12 @@ def soft_shadow(shape: Mask, blur: float) -> Mask:
     )
     blurred = cv2.GaussianBlur(grown, (0, 0), blur).astype(np.float32)
     return Mask(blurred, shape.left - reach, shape.top - reach)
+
+
+def _halved(plane: NDArray[Any]) -> Floats:
+    """Each two by two pixels averaged: where chroma samples are taken."""
+    half = (plane.shape[1] // 2, plane.shape[0] // 2)
+    return np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _bytes(values: NDArray[Any]) -> Bytes:

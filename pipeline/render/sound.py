@@ -1,15 +1,14 @@
 """The sound track: the narration at the loudness that platforms play at.
 
-Loudness is measured (loudnorm's first pass), corrected by a plain gain below a true-peak limiter,
-and measured again on the encoded result, until that is right: the promise is about the file.
+Loudness is measured (EBU R 128), corrected by a plain gain below a true-peak limiter, and measured
+again on the encoded result, until that is right: the promise is about the file.
 """
 
-import json
-import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import Rejected
+from pipeline.errors import Rejected, Transient
 from pipeline.render import children, files
 from pipeline.render.encoder import AUDIO_RATE, RenderOptions, encode_sound, measure_loudness
 
@@ -17,11 +16,14 @@ SOUND_TIMEOUT_SECONDS = 1800.0
 LOUDNESS_TOLERANCE = 0.25
 _MOST_PASSES = 5
 _LOUDEST_GAIN = 50.0
+_SUMMARY = re.compile(
+    r"Summary:.*?I:\s+(?P<integrated>\S+) LUFS.*?Peak:\s+(?P<peak>\S+) dBFS", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Loudness:
-    """Integrated loudness in LUFS (-inf for silence) and true peak in dBTP."""
+    """Integrated loudness in LUFS (-70 for silence) and true peak in dBTP."""
 
     integrated: float
     true_peak: float
@@ -34,8 +36,10 @@ async def measure(options: RenderOptions, sound: Path, container: str = "mp4") -
         purpose=f"Measuring the loudness of {sound.name}",
         timeout_seconds=SOUND_TIMEOUT_SECONDS,
     )
-    report = json.loads(answer.stderr[answer.stderr.rindex("{") :].split("}")[0] + "}")
-    return Loudness(float(report["input_i"]), float(report["input_tp"]))
+    found = _SUMMARY.search(answer.stderr)
+    if found is None:
+        raise Transient(f"ffmpeg said nothing of the loudness of {sound.name}: {answer.stderr}")
+    return Loudness(float(found["integrated"]), float(found["peak"]))
 
 
 async def build(
@@ -46,7 +50,7 @@ async def build(
     Raises `Rejected` for a silent narration, which no gain makes loud.
     """
     source = await measure(options, narration, "wav")
-    if not math.isfinite(source.integrated) or source.integrated < options.loudness - _LOUDEST_GAIN:
+    if source.integrated < options.loudness - _LOUDEST_GAIN:
         raise Rejected(
             f"The narration {narration.name} is silent ({source.integrated} LUFS): narrate again."
         )
