@@ -173,7 +173,12 @@ class ChannelFolder:
         return files
 
     def link(self, video: Video) -> None:
-        """Show the video's files under its name; what is shown already is left as it is."""
+        """Show the video's files under its name; what is shown already is left as it is.
+
+        The caller holds the channel's lock: what is half-made here is a dead process's.
+        """
+        for abandoned in self.published.glob(".*.tmp"):
+            abandoned.unlink()
         for name, source in self.public_files(video).items():
             _show(source, self.published / name)
         flush_folder(self.published)

@@ -63,7 +63,7 @@ class EspeakOptions:
     pitch: int = 42
     pitch_range: int = 62
     word_gap: int = 1
-    volume: int = 90
+    volume: int = 75
 
 
 class EspeakNarrator:

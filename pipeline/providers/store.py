@@ -31,9 +31,7 @@ from pipeline.providers.durable import copy_durably, digest, disk_trouble, make_
 
 Clock = Callable[[], datetime]
 
-_SAFE_FOLDER = re.compile(
-    r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127})*"
-)
+_SAFE_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127})*")
 _SAFE_SUFFIX = re.compile(r"(\.[a-z0-9]{1,8})?")
 _SUFFIX_BY_TYPE = {
     "audio/wav": ".wav",
@@ -78,7 +76,7 @@ class ObjectStore:
         self, file: Path, *, folder: str, kind: ArtifactKind, media_type: str
     ) -> Artifact:
         """Store `file` below `folder`; the same content again is not written again."""
-        if not _SAFE_FOLDER.fullmatch(folder):
+        if not _SAFE_PATH.fullmatch(folder):
             raise ValueError(f"not a folder of letters, digits, dots and dashes: {folder!r}")
         sha256, size = await asyncio.to_thread(_measure, file)
         suffix = file.suffix.lower() or _SUFFIX_BY_TYPE.get(media_type, "")
@@ -169,9 +167,9 @@ class _Bucket:
 
     async def fetch(self, artifact: Artifact, folder: Path) -> Path:
         prefix = f"{self._url}/"
-        if not artifact.url.startswith(prefix):
-            raise Rejected(f"{artifact.url} is not in the artifact store {self._url}")
         key = unquote(artifact.url.removeprefix(prefix))
+        if not artifact.url.startswith(prefix) or not _SAFE_PATH.fullmatch(key):
+            raise Rejected(f"{artifact.url} is not in the artifact store {self._url}")
         target = folder / key.rsplit("/", 1)[-1]
         with disk_trouble(f"fetching {artifact.url} into {folder}", self._clock()):
             if (

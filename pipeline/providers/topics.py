@@ -98,9 +98,10 @@ def _bytes_of(path: Path) -> bytes:
         if error.errno == errno.ENOENT:
             raise Rejected(f"there is no topics file {path}") from error
         raise Rejected(f"the topics file {path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Rejected(f"{path} is not a file")
     with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Rejected(f"{path} is not a file")
         content = stream.read(FILE_BYTES + 1)
     if len(content) > FILE_BYTES:
         raise Rejected(f"{path} is larger than {FILE_BYTES // 1_000_000} MB; split it")

@@ -135,7 +135,7 @@ class _Text(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._depth:
-            self.parts.append(data)
+            self.parts.append(re.sub(r"\s+", " ", data))
 
 
 def _without_html(text: str) -> str:

@@ -54,7 +54,7 @@ class TemplateWriter:
     async def write(self, topic: Topic, channel: Channel) -> Paid[Script]:
         """Write the script; `Rejected` without facts or in a language without templates."""
         phrases = _phrases(topic.language)
-        if not any(fact.strip() for fact in topic.facts):
+        if not any(_spoken(fact) for fact in topic.facts):
             raise Rejected(
                 f"the topic {topic.topic[:80]!r} has no facts, and the local writer states nothing"
                 " that it cannot ground: give it facts (the facts column of the topics file, or"

@@ -47,7 +47,8 @@ def _unusable(character: str) -> bool:
 
 def normalise_topic(text: str) -> str:
     """The form in which two topics are compared: letters and digits, case and accents folded."""
-    folded = unicodedata.normalize("NFKD", plain_line(text).casefold())
+    decomposed = unicodedata.normalize("NFKD", plain_line(text))
+    folded = unicodedata.normalize("NFKD", decomposed.casefold()).casefold()
     kept = "".join(" " if not (c.isalnum() or _is_mark(c)) else c for c in folded)
     letters = "".join(c for c in kept if unicodedata.category(c) != "Mn")
     return " ".join(letters.split()) or plain_line(text).casefold()
