@@ -5,6 +5,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,10 @@ class FilmRenderer:
     ) -> None:
         """Join, check, and only then give the file its name."""
         listing = video.with_name("segments.txt")
-        files.write(listing, "".join(f"file '{segment.name}'\n" for segment in segments))
+        # Each length is stated: the MP4's own is in whole milliseconds, which would add up.
+        lengths = ((s.name, Fraction(s.frames, plan.look.fps)) for s in segments)
+        entries = (f"file '{name}'\nduration {float(seconds):.6f}\n" for name, seconds in lengths)
+        files.write(listing, "".join(entries))
         part = files.temporary(video)
         await children.run(
             join(self._options, plan.look, listing, sound_file, part),

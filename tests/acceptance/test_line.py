@@ -138,7 +138,7 @@ async def test_plain_insert_makes_a_video(line: Line) -> None:
     line.run("worker", "--until-idle")
 
     (listed,) = line.json("run", "list")["items"]
-    assert listed["status"] == "success", listed
+    assert listed["status"] == "success", listed["error"]
     assert len(published(line)) == 1
 
 

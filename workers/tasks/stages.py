@@ -14,7 +14,7 @@ from db.repositories.accounts import Accounts
 from db.repositories.trends import Trends
 from db.repositories.uploads import Uploads
 from db.repositories.videos import Videos
-from pipeline.domain import Artifact, Channel, Cut, StageName, Topic
+from pipeline.domain import Artifact, Channel, Cut, StageName, Topic, Trend
 from pipeline.errors import Deferred, LostClaim, Rejected
 from pipeline.flow import FIRST_STAGE, ROUTES
 from pipeline.stages.analytics import measure
@@ -28,7 +28,7 @@ from workers.accounts import reserve_account
 from workers.execution import Claim, Performance, StageRunner, perform
 from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
-from workers.runs import parse_request, start_run_once
+from workers.runs import RunRequest, parse_request, start_run_once
 from workers.runtime import Runtime
 
 CANDIDATES = 500
@@ -37,36 +37,21 @@ DATABASE_PAUSE = timedelta(seconds=1)
 
 
 async def pick(runtime: Runtime, claim: Claim) -> Performance:
-    """trend_pick: the topic that was asked for, or the best stored one."""
+    """trend_pick: the topic or the trend that was asked for, or the best stored one."""
     asked = parse_request(claim.execution.trigger_data)
-    async with transaction(runtime.pool) as connection:
-        trends = Trends(connection)
-        if asked.trend_id is not None:
-            chosen = await trends.find(trend_id=asked.trend_id)
-            candidates = [chosen.trend()] if chosen else []
-        elif asked.topic is None:
-            candidates = [row.trend() for row in await trends.list_qualified(limit=CANDIDATES)]
-        else:
-            candidates = []
-        recent = await Videos(connection).list_recent_topics(
-            channel_id=claim.channel.id,
-            exclude_video_id=claim.video_id,
-            since_days=NO_REPEAT_DAYS,
-        )
-    topic = _asked_topic(claim.channel, asked.topic, asked.facts)
+    named, candidates, recent = await _choices(runtime, claim, asked)
     picked = await pick_topic(
-        topic,
+        named.topic if named else _asked_topic(claim.channel, asked),
         candidates,
         channel=claim.channel,
-        recent=() if asked.trend_id is not None else recent,
+        recent=recent,
     )
-
-    trend = picked.trend
+    trend = named or picked.trend
 
     async def record(connection: Connection) -> None:
         taken = trend is None or await Trends(connection).use(trend_id=trend.id)
         # A trend that was asked for by its id may be made again; a picked one is for one video.
-        if not taken and asked.trend_id is None:
+        if not taken and named is None:
             raise Deferred(
                 "another run took this topic; the next one is picked", until=datetime.now(UTC)
             )
@@ -81,10 +66,34 @@ async def pick(runtime: Runtime, claim: Claim) -> Performance:
     return Performance(output=picked, record=record)
 
 
-def _asked_topic(channel: Channel, topic: str | None, facts: tuple[str, ...]) -> Topic | None:
-    if topic is None:
+async def _choices(
+    runtime: Runtime, claim: Claim, asked: RunRequest
+) -> tuple[Trend | None, list[Trend], list[str]]:
+    """The trend asked for by its id, or the stored topics to choose from and those made lately."""
+    async with transaction(runtime.pool) as connection:
+        trends = Trends(connection)
+        if asked.trend_id is not None:
+            row = await trends.find(trend_id=asked.trend_id)
+            if row is None:
+                raise Rejected(f"there is no trend {asked.trend_id} any more")
+            return row.trend(), [], []
+        if asked.topic is not None:
+            return None, [], []
+        recent = await Videos(connection).list_recent_topics(
+            channel_id=claim.channel.id,
+            exclude_video_id=claim.video_id,
+            since_days=NO_REPEAT_DAYS,
+        )
+        rows = await trends.list_qualified(limit=CANDIDATES)
+        return None, [row.trend() for row in rows], recent
+
+
+def _asked_topic(channel: Channel, asked: RunRequest) -> Topic | None:
+    if asked.topic is None:
         return None
-    return Topic(topic=topic, facts=facts, niche=channel.niche, language=channel.language)
+    return Topic(
+        topic=asked.topic, facts=asked.facts, niche=channel.niche, language=channel.language
+    )
 
 
 async def write(runtime: Runtime, claim: Claim) -> Performance:
