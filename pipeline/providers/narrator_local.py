@@ -44,8 +44,10 @@ VOICES: Mapping[str, str] = MappingProxyType(
 
 _CHILD = Path(__file__).with_name("espeak_child.py")
 _VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
-# Replaced by as many spaces: the engine would spell out pictures and the scheme of an address.
+# Replaced by as many spaces: the engine would spell out pictures and the scheme of an address, end
+# at a NUL, and cannot be given half a surrogate pair.
 _UNSPOKEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]|"
     "[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f]"
     "\u200d?|https?://(?:www\\.)?"
 )

@@ -15,6 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import psutil
 import pytest
 
 from pipeline.domain import Visibility
@@ -293,12 +294,12 @@ async def test_stopped_process_blocks_nobody_outside_a_chunk(host: Stand) -> Non
     zombie = start_sender(host, session, file)
     assert zombie.stdout is not None
     zombie.stdout.readline()
-    os.kill(zombie.pid, signal.SIGSTOP)
+    _stop(zombie.pid)
     lock = host.folder / "host/UC_own/sessions" / session.rsplit("/", 1)[1] / "lock"
     while _is_locked(lock):  # it was stopped within a chunk: let it finish that one
         os.kill(zombie.pid, signal.SIGCONT)
         time.sleep(0.001)
-        os.kill(zombie.pid, signal.SIGSTOP)
+        _stop(zombie.pid)
     video_id = await host().send(session, file, progress=host.heard.append)
     published_now = await host().publish(str(video_id), PUBLIC, None)
     os.kill(zombie.pid, signal.SIGCONT)
@@ -306,6 +307,13 @@ async def test_stopped_process_blocks_nobody_outside_a_chunk(host: Stand) -> Non
     assert output.split()[-1] == video_id
     assert await host().publish(str(video_id), PUBLIC, None) == published_now
     assert len(published(host)) == 1
+
+
+def _stop(pid: int) -> None:
+    """Stop the process and wait until it has stopped: a signal sent is not one that has arrived."""
+    os.kill(pid, signal.SIGSTOP)
+    while psutil.Process(pid).status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}:
+        time.sleep(0.001)
 
 
 def _is_locked(file: Path) -> bool:
