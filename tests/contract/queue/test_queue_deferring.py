@@ -212,11 +212,11 @@ async def test_higher_priority_first_then_order_of_deferral(app, worker_id):
 
 @pytest.mark.parametrize(
     ("options", "limit"),
-    [({"queue": "q" * 41}, "queue_name"), ({"name": "t" * 101}, "100")],
+    [({"queue": "q" * 41}, "at most 40"), ({"name": "t" * 101}, "at most 100")],
 )
 async def test_names_that_are_too_long_are_refused(app, options, limit):
     name = options.pop("name", "t")
-    with pytest.raises(exceptions.ConnectorException):
+    with pytest.raises(exceptions.ConnectorException, match=limit):
         await app.configure_task(name, **options).defer_async()
     assert await listed(app) == []
 
