@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import builtins
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db.errors import ConstraintViolated, UniqueViolated
+from db.errors import ConstraintViolated, InvalidValue, UniqueViolated
 from db.pool import Connection
 from db.statements import load
 
@@ -15,6 +17,9 @@ STATEMENTS = load("job_queue")
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 5
 DEFAULT_MAX_ATTEMPTS = 3
+JOB_TYPE_CHARACTERS = 100
+QUEUE_NAME_BYTES = 40  # its NOTIFY channel must fit the 63 bytes of a name
+KEY_CHARACTERS = 200
 
 
 class IdempotencyConflict(ConstraintViolated):
@@ -23,6 +28,19 @@ class IdempotencyConflict(ConstraintViolated):
 
 class AlreadyWaiting(UniqueViolated):
     """A job with this queueing lock already waits; the transaction is over."""
+
+
+def check_names(*, job_type: str, queue: str, idempotency_key: str | None = None) -> None:
+    """Raise InvalidValue for a name that the table has no room for, saying which and how much:
+    Postgres would only say "value too long"."""
+    for name, value, size, limit in (
+        ("job type", job_type, len(job_type), JOB_TYPE_CHARACTERS),
+        ("queue name", queue, len(queue.encode("utf-8", "replace")), QUEUE_NAME_BYTES),
+        ("idempotency key", idempotency_key or "", len(idempotency_key or ""), KEY_CHARACTERS),
+    ):
+        if size > limit:
+            unit = "bytes" if name == "queue name" else "characters"
+            raise InvalidValue(f"the {name} {value[:50]!r}... has {size} {unit}; at most {limit}")
 
 
 async def enqueue(
@@ -51,6 +69,7 @@ async def enqueue(
         ConstraintViolated, InvalidValue: the job breaks a rule of the table (priority, payload
             size, length of names, NUL in text); the message names it.
     """
+    check_names(job_type=job_type, queue=queue, idempotency_key=idempotency_key)
     try:
         row = await STATEMENTS["job_insert"].maybe(
             connection,
@@ -85,3 +104,151 @@ async def enqueue(
             constraint="job_queue_idempotency_key_key",
         )
     return UUID(str(existing["id"]))
+
+
+ENDED = ("completed", "failed", "cancelled", "aborted")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the queue. `ready` is false before its time, `blocked` true behind its lock's head;
+    the worker is the present or last one."""
+
+    id: UUID
+    job_type: str
+    queue: str
+    priority: int
+    status: str
+    payload: dict[str, Any]
+    attempts: int
+    max_attempts: int | None
+    crashes: int
+    ready: bool
+    blocked: bool
+    abort_requested: bool
+    lock: str | None
+    queueing_lock: str | None
+    idempotency_key: str | None
+    requested_by: str | None
+    last_error: str | None
+    created_at: datetime
+    scheduled_for: datetime | None
+    next_retry_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    worker_id: int | None
+    worker_name: str | None
+    worker_host: str | None
+    worker_pid: int | None
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job that needed more than one, or that failed."""
+
+    attempt: int
+    worker_id: int | None
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    error_class: str | None
+    error_message: str | None
+
+
+ROWS = {"job_get": Job, "job_list": Job, "job_list_attempts": Attempt}
+
+
+class Jobs:
+    """What operators read and do; on one connection, never begins or commits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def find_by_prefix(self, prefix: str, *, most: int = 5) -> list[UUID]:
+        """Ids that begin with `prefix`, hyphens optional; none for what cannot begin an id."""
+        digits = prefix.replace("-", "").lower()
+        if not digits or len(digits) > 32 or set(digits) - set("0123456789abcdef"):
+            return []
+        rows = await STATEMENTS["job_find_between"].many(
+            self._connection,
+            first=UUID(digits.ljust(32, "0")),
+            last=UUID(digits.ljust(32, "f")),
+            most=most,
+        )
+        return [row["id"] for row in rows]
+
+    async def get(self, job_id: UUID) -> Job | None:
+        row = await STATEMENTS["job_get"].maybe(self._connection, id=job_id)
+        return None if row is None else Job(**row)
+
+    async def list(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        queue: str | None = None,
+        before_seq: int | None = None,
+        most: int = 50,
+    ) -> builtins.list[Job]:
+        """Newest first; the next page begins before the `seq` of the last job."""
+        rows = await STATEMENTS["job_list"].many(
+            self._connection,
+            status=status,
+            job_type=job_type,
+            queue_name=queue,
+            before_seq=before_seq,
+            most=most,
+        )
+        return [Job(**row) for row in rows]
+
+    async def attempts(self, job_id: UUID) -> builtins.list[Attempt]:
+        rows = await STATEMENTS["job_list_attempts"].many(self._connection, job_id=job_id)
+        return [Attempt(**row) for row in rows]
+
+    async def select_ids(
+        self, *, statuses: Sequence[str], job_type: str | None, queue: str | None, most: int
+    ) -> builtins.list[UUID]:
+        """The oldest jobs in these statuses."""
+        rows = await STATEMENTS["job_select_ids"].many(
+            self._connection,
+            statuses=builtins.list(statuses),
+            job_type=job_type,
+            queue_name=queue,
+            most=most,
+        )
+        return [row["id"] for row in rows]
+
+    async def restart(self, job_id: UUID, *, note: str | None) -> tuple[str, UUID | None]:
+        """Put an ended or waiting job back with all its attempts.
+
+        Returns "restarted"; or what keeps it as it is: its status (processing, completed, pending
+        and ready), and the job that waits with the same queueing lock.
+        """
+        row = await STATEMENTS["job_mark_retry"].one(self._connection, id=job_id, note=note)
+        return str(row["status"]), row["waiting_id"]
+
+    async def cancel(self, job_id: UUID, *, note: str) -> str | None:
+        """Cancel a pending job ("cancelled"), ask a running one to abort ("processing"); None if
+        it has already ended."""
+        row = await STATEMENTS["job_mark_cancelled"].maybe(self._connection, id=job_id, note=note)
+        return None if row is None else str(row["status"])
+
+    async def count_ended(self, *, older_than_seconds: float, statuses: Sequence[str]) -> int:
+        row = await STATEMENTS["job_count_ended"].one(
+            self._connection,
+            older_than_seconds=older_than_seconds,
+            statuses=builtins.list(statuses),
+        )
+        return int(row["jobs"])
+
+    async def delete_ended_batch(
+        self, *, older_than_seconds: float, statuses: Sequence[str], most: int = 1000
+    ) -> int:
+        """Delete up to `most` jobs that ended so long ago; how many. Repeat until it is 0."""
+        return await STATEMENTS["job_delete_ended_batch"].exec(
+            self._connection,
+            older_than_seconds=older_than_seconds,
+            statuses=builtins.list(statuses),
+            most=most,
+        )

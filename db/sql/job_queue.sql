@@ -269,3 +269,145 @@ SELECT NOT EXISTS (
 -- parameters: id, claim
 DELETE FROM queue.job_queue
 WHERE id = $1 AND claim = $2 AND status IN ('completed', 'failed', 'cancelled', 'aborted')
+
+-- name: job_find_between :many
+-- parameters: first, last, most
+-- Ids between two bounds: those that begin with a prefix.
+SELECT id FROM queue.job_queue WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3
+
+-- name: job_get :maybe
+-- parameters: id
+SELECT j.id, j.job_type, j.queue_name AS queue, j.priority, j.status, j.payload, j.attempts,
+       j.max_attempts, j.crashes, j.ready, j.blocked, j.abort_requested, j.lock, j.queueing_lock,
+       j.idempotency_key, j.requested_by, j.last_error, j.created_at, j.scheduled_for,
+       j.next_retry_at, j.started_at, j.completed_at, j.worker_id, w.name AS worker_name,
+       w.host AS worker_host, w.pid AS worker_pid, j.seq
+FROM queue.job_queue j LEFT JOIN queue.job_workers w ON w.id = j.worker_id
+WHERE j.id = $1
+
+-- name: job_list :many
+-- parameters: status, job_type, queue_name, before_seq, most
+-- Newest first; before_seq is the seq of the last job of the page before.
+SELECT j.id, j.job_type, j.queue_name AS queue, j.priority, j.status, j.payload, j.attempts,
+       j.max_attempts, j.crashes, j.ready, j.blocked, j.abort_requested, j.lock, j.queueing_lock,
+       j.idempotency_key, j.requested_by, j.last_error, j.created_at, j.scheduled_for,
+       j.next_retry_at, j.started_at, j.completed_at, j.worker_id, w.name AS worker_name,
+       w.host AS worker_host, w.pid AS worker_pid, j.seq
+FROM queue.job_queue j LEFT JOIN queue.job_workers w ON w.id = j.worker_id
+WHERE ($1::text IS NULL OR j.status = $1) AND ($2::text IS NULL OR j.job_type = $2)
+  AND ($3::text IS NULL OR j.queue_name = $3) AND ($4::bigint IS NULL OR j.seq < $4)
+ORDER BY j.seq DESC LIMIT $5
+
+-- name: job_list_attempts :many
+-- parameters: job_id
+SELECT attempt, worker_id, started_at, finished_at, outcome, error_class, error_message
+FROM queue.job_attempts WHERE job_id = $1 ORDER BY started_at, attempt
+
+-- name: job_select_ids :many
+-- parameters: statuses, job_type, queue_name, most
+SELECT id FROM queue.job_queue
+WHERE status = ANY($1::text[]) AND ($2::text IS NULL OR job_type = $2)
+  AND ($3::text IS NULL OR queue_name = $3)
+ORDER BY seq LIMIT $4
+
+-- name: job_mark_retry :one
+-- parameters: id, note
+-- By an operator: a fresh start with all attempts, or an end to waiting.
+SELECT status, waiting_id FROM queue.job_restart($1, $2)
+
+-- name: job_mark_cancelled :maybe
+-- parameters: id, note
+UPDATE queue.job_queue
+SET status = CASE status WHEN 'pending' THEN 'cancelled' ELSE status END,
+    abort_requested = (status = 'processing'), last_error = $2, updated_at = clock_timestamp()
+WHERE id = $1 AND status IN ('pending', 'processing')
+RETURNING status
+
+-- name: job_count_ended :one
+-- parameters: older_than_seconds, statuses
+SELECT count(*) AS jobs FROM queue.job_queue
+WHERE status = ANY($2::text[]) AND status IN ('completed', 'failed', 'cancelled', 'aborted')
+  AND completed_at < now() - make_interval(secs => $1::double precision)
+
+-- name: job_delete_ended_batch :exec
+-- parameters: older_than_seconds, statuses, most
+-- A batch a transaction, so that retention never holds many rows nor much time.
+DELETE FROM queue.job_queue WHERE id IN (
+    SELECT j.id FROM queue.job_queue j
+    WHERE j.status = ANY($2::text[]) AND j.status IN ('completed', 'failed', 'cancelled', 'aborted')
+      AND j.completed_at < now() - make_interval(secs => $1::double precision)
+    ORDER BY j.completed_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+
+-- name: queue_count_depth :many
+-- parameters: none
+-- Each part from the partial index that holds just it, so that history costs nothing.
+SELECT d.queue_name AS queue, sum(d.ready)::bigint AS ready, sum(d.scheduled)::bigint AS scheduled,
+       sum(d.blocked)::bigint AS blocked, sum(d.processing)::bigint AS processing
+FROM (
+    SELECT queue_name, count(*) AS ready, 0 AS scheduled, 0 AS blocked, 0 AS processing
+    FROM queue.job_queue WHERE status = 'pending' AND ready AND NOT blocked GROUP BY queue_name
+    UNION ALL
+    SELECT queue_name, 0, count(*), 0, 0
+    FROM queue.job_queue WHERE status = 'pending' AND NOT ready AND NOT blocked GROUP BY queue_name
+    UNION ALL
+    SELECT queue_name, 0, 0, count(*), 0
+    FROM queue.job_queue
+    WHERE lock IS NOT NULL AND status IN ('pending', 'processing') AND status = 'pending' AND blocked
+    GROUP BY queue_name
+    UNION ALL
+    SELECT queue_name, 0, 0, 0, count(*)
+    FROM queue.job_queue WHERE status = 'processing' GROUP BY queue_name) AS d
+GROUP BY d.queue_name ORDER BY d.queue_name
+
+-- name: queue_find_oldest :many
+-- parameters: none
+-- How long the next job of each priority has been ready, the longest a queue: ten index probes a
+-- queue, whatever the backlog.
+SELECT q.name AS queue,
+       max(extract(epoch FROM clock_timestamp() - coalesce(
+           h.next_retry_at, greatest(h.scheduled_for, h.created_at), h.created_at)))::double precision
+           AS seconds
+FROM unnest(queue.job_waiting_queues()) AS q(name)
+CROSS JOIN generate_series(1, 10) AS p(priority)
+CROSS JOIN LATERAL (
+    SELECT j.next_retry_at, j.scheduled_for, j.created_at FROM queue.job_queue j
+    WHERE j.queue_name = q.name AND j.priority = p.priority
+      AND j.status = 'pending' AND j.ready AND NOT j.blocked
+    ORDER BY j.seq LIMIT 1) AS h
+GROUP BY q.name ORDER BY q.name
+
+-- name: queue_count_throughput :many
+-- parameters: seconds
+-- What ended in the last seconds, from the index of ended jobs.
+SELECT queue_name AS queue, count(*) FILTER (WHERE status = 'completed') AS completed,
+       count(*) FILTER (WHERE status <> 'completed') AS not_completed
+FROM queue.job_queue
+WHERE status IN ('completed', 'failed', 'cancelled', 'aborted')
+  AND completed_at > now() - make_interval(secs => $1::double precision)
+GROUP BY queue_name ORDER BY queue_name
+
+-- name: queue_list_paused :many
+-- parameters: none
+SELECT queue_name AS queue, paused_at, paused_by, reason FROM queue.queue_state
+WHERE paused_at IS NOT NULL ORDER BY queue_name
+
+-- name: queue_mark_paused :exec
+-- parameters: queue_name, paused_by, reason
+INSERT INTO queue.queue_state (queue_name, paused_at, paused_by, reason)
+VALUES ($1, clock_timestamp(), $2, $3)
+ON CONFLICT (queue_name) DO UPDATE
+SET paused_at = coalesce(queue.queue_state.paused_at, excluded.paused_at),
+    paused_by = excluded.paused_by, reason = excluded.reason
+
+-- name: queue_mark_resumed :maybe
+-- parameters: queue_name
+-- Wakes the workers too. No row when the queue was not paused.
+WITH resumed AS (
+    UPDATE queue.queue_state SET paused_at = NULL
+    WHERE queue_name = $1 AND paused_at IS NOT NULL RETURNING queue_name)
+SELECT r.queue_name AS queue, queue.job_announce(r.queue_name, 'job_inserted', NULL)::text AS told
+FROM resumed r
+
+-- name: queue_now :one
+-- parameters: none
+SELECT clock_timestamp() AS now

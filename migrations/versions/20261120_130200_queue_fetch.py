@@ -42,25 +42,31 @@ RETURNS double precision LANGUAGE sql VOLATILE AS $$
     ORDER BY coalesce(j.next_retry_at, j.scheduled_for) LIMIT 1
 $$;
 
-CREATE FUNCTION queue.job_served_queues(_queues text[])
+CREATE FUNCTION queue.job_waiting_queues()
 RETURNS text[] LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
-    _names text[] := _queues;
+    _names text[] := ARRAY[]::text[];
     _name text := '';
 BEGIN
-    IF _names IS NULL THEN
-        _names := ARRAY[]::text[];
-        LOOP
-            SELECT j.queue_name INTO _name FROM queue.job_queue j
-            WHERE j.status = 'pending' AND j.ready AND NOT j.blocked AND j.queue_name > _name
-            ORDER BY j.queue_name LIMIT 1;
-            EXIT WHEN NOT FOUND;
-            _names := _names || _name;
-        END LOOP;
-    END IF;
-    RETURN ARRAY(SELECT n FROM unnest(_names) AS n WHERE NOT EXISTS (
-        SELECT FROM queue.queue_state s WHERE s.queue_name = n AND s.paused_at IS NOT NULL));
+    LOOP
+        SELECT j.queue_name INTO _name FROM queue.job_queue j
+        WHERE j.status = 'pending' AND j.ready AND NOT j.blocked AND j.queue_name > _name
+        ORDER BY j.queue_name LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        _names := _names || _name;
+    END LOOP;
+    RETURN _names;
 END
+$$;
+COMMENT ON FUNCTION queue.job_waiting_queues IS
+    'The queues that have a job to fetch, paused ones too; one index probe a queue';
+
+CREATE FUNCTION queue.job_served_queues(_queues text[])
+RETURNS text[] LANGUAGE sql STABLE AS $$
+    SELECT ARRAY(
+        SELECT n FROM unnest(coalesce(_queues, queue.job_waiting_queues())) AS n
+        WHERE NOT EXISTS (
+            SELECT FROM queue.queue_state s WHERE s.queue_name = n AND s.paused_at IS NOT NULL))
 $$;
 COMMENT ON FUNCTION queue.job_served_queues IS
     'The queues named (NULL: all that have a job to fetch) without the paused ones';
@@ -146,6 +152,7 @@ DOWN = """
 DROP FUNCTION queue.job_fetch(text[], bigint, boolean);
 DROP FUNCTION queue.job_start(uuid, bigint);
 DROP FUNCTION queue.job_served_queues(text[]);
+DROP FUNCTION queue.job_waiting_queues();
 DROP FUNCTION queue.job_next_due_seconds();
 DROP FUNCTION queue.job_promote_due(integer);
 """

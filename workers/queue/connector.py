@@ -15,8 +15,9 @@ import asyncpg
 import structlog
 from procrastinate import connector, exceptions, manager, types
 
-from db.errors import DatabaseError, UniqueViolated
+from db.errors import DatabaseError, InvalidValue, UniqueViolated
 from db.pool import Connection, Pool, acquired, connect, encode_json, open_pool
+from db.repositories.jobs import check_names
 from db.statements import Statement, load
 from workers.queue import translation
 from workers.queue.listening import Listener
@@ -195,6 +196,11 @@ class JobQueueConnector(connector.BaseAsyncConnector):
         return bound
 
     def _columns(self, jobs: list[types.JobToDefer]) -> dict[str, Any]:
+        try:
+            for job in jobs:
+                check_names(job_type=job.task_name, queue=job.queue_name)
+        except InvalidValue as error:
+            raise exceptions.ConnectorException(str(error)) from error
         return {
             "queue_names": [job.queue_name for job in jobs],
             "task_names": [job.task_name for job in jobs],

@@ -13,9 +13,11 @@ import structlog
 from procrastinate import connector
 
 from db.errors import DatabaseError
+from db.statements import load
 
 logger = structlog.get_logger(__name__)
 
+STATEMENTS = load("job_queue")
 KEEPALIVE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -32,9 +34,9 @@ def pause_before(attempt: int) -> float:
 class Listener:
     """Listens on its channels until cancelled.
 
-    After every (re)connection it wakes the callback once, because notifications sent meanwhile are
-    gone. A callback that raises is logged and does not end the listening: anybody may NOTIFY
-    anything.
+    After every (re)connection it tells of new jobs and of every requested abort, because
+    notifications sent meanwhile are gone. A callback that raises is logged and does not end the
+    listening: anybody may NOTIFY anything.
     """
 
     def __init__(
@@ -67,9 +69,14 @@ class Listener:
             try:
                 await self._listen(connection)
                 attempt = 0
-                self.wake()
+                await self._catch_up(connection)
                 await self._dispatch(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                DatabaseError,
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+            ) as error:
                 logger.warning("queue.listen_lost", error=str(error))
                 await asyncio.sleep(pause_before(attempt))
                 attempt += 1
@@ -82,6 +89,13 @@ class Listener:
             await connection.add_listener(
                 channel, lambda _c, _pid, name, payload: self._receive(name, payload)
             )
+
+    async def _catch_up(self, connection: asyncpg.Connection[Any]) -> None:
+        """Say again what may have been said while nobody listened."""
+        self.wake()
+        for row in await STATEMENTS["list_jobs_to_abort"].many(connection, queue_name=None):
+            payload = json.dumps({"type": "abort_job_requested", "job_id": row["id"]})
+            self._messages.put_nowait((self._channels[0], payload))
 
     def _receive(self, channel: str, payload: object) -> None:
         self._messages.put_nowait((channel, str(payload)))

@@ -10,7 +10,7 @@ import pytest
 
 from db.pool import transaction
 from db.repositories.jobs import enqueue
-from tests.integration.queue.conftest import eventually
+from tests.services.queue_fixtures import eventually
 from tests.services.queue_worker import EVENTS, start_worker
 
 # A database that has just started rescues nobody for 15 s.

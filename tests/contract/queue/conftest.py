@@ -1,0 +1,3 @@
+from tests.services.queue_fixtures import app, job, workers
+
+__all__ = ["app", "job", "workers"]
