@@ -13,9 +13,19 @@ the log and its class in the step's error.
 
 from datetime import datetime
 
+from pipeline.domain import Charge
+
 
 class StageError(Exception):
-    """A failure of known consequence; its message tells the operator what, where, what to do."""
+    """A failure of known consequence; its message tells the operator what, where, what to do.
+
+    Attributes:
+        charges: what was charged on the way to the failure; it is booked with it.
+    """
+
+    def __init__(self, message: str, *, charges: tuple[Charge, ...] = ()) -> None:
+        super().__init__(message)
+        self.charges = charges
 
 
 class Transient(StageError):
@@ -25,16 +35,22 @@ class Transient(StageError):
         retry_after: seconds to wait at least, as stated by the refuser; None: the queue decides.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        charges: tuple[Charge, ...] = (),
+    ) -> None:
+        super().__init__(message, charges=charges)
         self.retry_after = retry_after
 
 
 class Deferred(StageError):
     """Cannot go on before `until` (an aware datetime); nothing is wrong with the work itself."""
 
-    def __init__(self, message: str, *, until: datetime) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, until: datetime, charges: tuple[Charge, ...] = ()) -> None:
+        super().__init__(message, charges=charges)
         self.until = until
 
 

@@ -1,5 +1,6 @@
 """Channels between their row and the stages, and how one is added."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ async def add_local_channel(connection: Connection, new: NewChannel) -> ChannelR
     Raises `NameTaken`. The caller's transaction makes both or neither.
     """
     channels, accounts = Channels(connection), Accounts(connection)
-    host_channel = f"local-{_slug(new.name)}"
+    host_channel = local_channel_id(new.name)
     quality: dict[str, Any] = {"resolution": new.resolution, "vertical": new.vertical}
     channel_id = await channels.insert(
         name=new.name,
@@ -118,7 +119,11 @@ async def require_channel(connection: Connection, name_or_id: str) -> ChannelRow
     return row
 
 
-def _slug(name: str) -> str:
-    """Letters and digits of any script, the rest as hyphens: names differ, so must their slugs."""
-    words = re.sub(r"[^\w]+", "-", name.casefold(), flags=re.UNICODE).strip("-_")
-    return words[:60] or "channel"
+def local_channel_id(name: str) -> str:
+    """The embedded host's id for a channel: readable where the name is plain, and its own for every
+    name."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+    if plain == name:
+        return f"local-{plain}"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return "-".join(part for part in ("local", plain, digest) if part)

@@ -11,7 +11,7 @@ nothing behind.
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,7 +187,9 @@ async def _record(context: JobContext, claim: Claim, performance: Performance) -
     async def write(connection: Connection) -> None:
         executions, steps = Executions(connection), Steps(connection)
         await _own(connection, claim)
-        await _book(connection, claim, performance)
+        for artifact in performance.artifacts:
+            await Videos(connection).upsert_artifact(video_id=claim.video_id, artifact=artifact)
+        await _book(connection, claim, performance.charges)
         await performance.record(connection)
         output = _dump(performance.output)
         await steps.mark_succeeded(step_id=claim.step_id, fence=claim.fence, output=output)
@@ -207,17 +209,15 @@ async def _record(context: JobContext, claim: Claim, performance: Performance) -
     await record(context, Finish(), write)
 
 
-async def _book(connection: Connection, claim: Claim, performance: Performance) -> None:
-    """Artifacts and charges; a charge's key is the same at every repeat of the stage."""
-    videos, costs = Videos(connection), Costs(connection)
-    for artifact in performance.artifacts:
-        await videos.upsert_artifact(video_id=claim.video_id, artifact=artifact)
-    for charge in performance.charges:
-        await costs.insert(
+async def _book(connection: Connection, claim: Claim, charges: Sequence[Charge]) -> None:
+    """Book charges; the key of a call is the same at every repeat of what was recorded of it."""
+    for charge in charges:
+        call = charge.request_id or charge.shard
+        await Costs(connection).insert(
             video_id=claim.video_id,
             execution_id=claim.execution.id,
             charge=charge,
-            idempotency_key=f"{claim.step_id}:{charge.operation}:{charge.shard}",
+            idempotency_key=f"{claim.step_id}:{charge.operation}:{call}",
             metadata={**charge.metadata, "step": claim.stage.value},
         )
 
@@ -255,6 +255,9 @@ async def _settle(runtime: Runtime, context: JobContext, claim: Claim, error: Ex
 
     async def write(connection: Connection) -> None:
         await _own(connection, claim)
+        if isinstance(error, StageError) and error.charges:
+            await _book(connection, claim, error.charges)
+            await Videos(connection).sum_cost(video_id=claim.video_id)
         await _write_decision(connection, claim, decision, error)
 
     await record(context, _outcome(decision), write)

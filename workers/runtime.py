@@ -1,37 +1,20 @@
-"""Everything a process works with, built from its settings; the only place that names adapters."""
+"""Everything a process works with, built from its settings."""
 
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from db.pool import Pool, open_pool
-from db.repositories.accounts import Account
-from pipeline.errors import Rejected
-from pipeline.ports import (
-    ArtifactStore,
-    Narrator,
-    Renderer,
-    ScriptWriter,
-    VideoHost,
-    VideoStatistics,
-)
-from pipeline.providers.host_local import LocalHost
-from pipeline.providers.narrator_local import EspeakNarrator
+from pipeline.ports import ArtifactStore, Narrator, Renderer, ScriptWriter
 from pipeline.providers.store import ObjectStore
-from pipeline.providers.writer_local import TemplateWriter
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
+from workers.registry import HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor
 from workers.settings import Settings, SettingsError
-
-
-class Host(VideoHost, VideoStatistics, Protocol):
-    """A host seen through one account: it takes videos and tells what became of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +27,7 @@ class Runtime:
     writer: ScriptWriter
     narrator: Narrator
     renderer: Renderer
-    host_for: Callable[[Account, str], Host]
+    host_for: HostFor
     chance: random.Random
 
     @property
@@ -53,48 +36,35 @@ class Runtime:
         return self.settings.data_dir / "work"
 
 
-def published_folder(settings: Settings) -> Path:
-    """Where the embedded host publishes."""
-    return settings.data_dir / "published"
-
-
 @asynccontextmanager
 async def open_runtime(
     settings: Settings, url: str, *, name: str = "ytempire", pool_size: int = 10
 ) -> AsyncIterator[Runtime]:
     """Open the pool and build the adapters; closes them at the end.
 
-    Raises `db.errors.Unavailable` when the database does not answer.
+    Raises `db.errors.Unavailable` when the database does not answer, `SettingsError` for settings
+    that a chosen adapter cannot work with.
     """
-
-    def host_for(account: Account, channel_name: str) -> Host:
-        if account.channel_id is None:
-            raise Rejected(f"account {account.email} belongs to no channel")
-        return LocalHost(
-            published_folder(settings),
-            channel_id=account.channel_id,
-            channel_name=channel_name,
-            clock=lambda: datetime.now(UTC),
-        )
-
-    try:
-        store = ObjectStore(_artifact_url(settings), _object_store_options(settings))
-    except ValueError as error:
-        raise SettingsError(f"YTEMPIRE_ARTIFACT_URL: {error}") from error
-    pool = await open_pool(url, max_size=pool_size, application_name=name)
-    try:
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(url, max_size=pool_size, application_name=name)
+        stack.push_async_callback(pool.close)
         yield Runtime(
             settings=settings,
             pool=pool,
-            store=store,
-            writer=TemplateWriter(),
-            narrator=EspeakNarrator(),
+            store=_store(settings),
+            writer=SCRIPT_WRITERS[settings.script_provider](settings, pool, stack),
+            narrator=NARRATORS[settings.voice_provider](settings, pool, stack),
             renderer=FilmRenderer(RenderOptions(ffmpeg=Path(get_ffmpeg_exe()))),
-            host_for=host_for,
+            host_for=HOSTS[settings.host_provider](settings, pool, stack),
             chance=random.Random(),  # noqa: S311 - spreads retries, guards nothing
         )
-    finally:
-        await pool.close()
+
+
+def _store(settings: Settings) -> ArtifactStore:
+    try:
+        return ObjectStore(_artifact_url(settings), _object_store_options(settings))
+    except ValueError as error:
+        raise SettingsError(f"YTEMPIRE_ARTIFACT_URL: {error}") from error
 
 
 def _artifact_url(settings: Settings) -> str:

@@ -96,7 +96,6 @@ async def test_child_is_limited() -> None:
     assert answer.stdout.decode().startswith("(0, 0) (12884901888, ")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_child_dies_with_a_parent_that_is_killed() -> None:
     parent = subprocess.Popen(
         [
