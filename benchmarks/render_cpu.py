@@ -4,7 +4,7 @@
 
 Each pair renders the same film (drawing, encoding, sound, joining, checking, all processes) and has
 x264 encode the same raw frames with the same arguments, alternating which goes first; the median of
-the pairs' ratios is the result. x264 reads its frames from a file, segment by segment as we encode.
+the ratios is the result. x264 reads files, segment by segment, as many side by side as we encode.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -126,13 +127,17 @@ def render(film: Film, options: RenderOptions, folder: Path, _: list[Path], pair
 
 
 def encode(film: Film, options: RenderOptions, folder: Path, raw: list[Path], _: int) -> None:
-    """The encoder alone, on the same frames with the same arguments."""
+    """The encoder alone, on the same frames with the same arguments, as many side by side."""
     look = plan_film(film).look
-    for file in raw:
+
+    def encode_file(file: Path) -> None:
         with file.open("rb") as frames:
             subprocess.run(
-                encode_segment(options, look, folder / "alone.mp4"), stdin=frames, check=True
+                encode_segment(options, look, file.with_suffix(".mp4")), stdin=frames, check=True
             )
+
+    with ThreadPoolExecutor(options.processes) as pool:
+        list(pool.map(encode_file, raw))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from pipeline.render.layout import Box, Layout, layout_for
 from pipeline.render.motif import motif, speck
 from pipeline.render.palette import BY_NAME, Palette
 from pipeline.render.plan import Figure, Plan, Scene
-from pipeline.render.planes import Frame, Sprite
+from pipeline.render.planes import Canvas, Frame, Sprite, rounded_box
 from pipeline.render.typography import bidi_base, words_of
 
 DISSOLVE_SECONDS = 0.4
@@ -36,6 +37,7 @@ class FilmArtist:
         self._palette = BY_NAME[plan.look.palette]
         self._captions = CaptionArtist(self._layout, self._palette)
         self._mark = lettering.mark(plan.look.channel, self._palette, self._layout)
+        self._track = self._draw_track()
         self._scene = lru_cache(maxsize=2)(self._open_scene)
         self._other = Frame(plan.look.width, plan.look.height)
 
@@ -72,18 +74,35 @@ class FilmArtist:
         else:
             blend.lay(frame, sprite)
 
+    def _bars(self) -> list[tuple[float, float]]:
+        """The left and right ends of the progress indicator's parts, one a scene."""
+        look, bar = self._look, self._layout.bar
+        gap = 0.4 * self._layout.u
+        scale = (bar.width + gap) / look.frames
+        ends = [
+            (bar.left + first * scale, bar.left + last * scale - gap)
+            for first, last in pairwise(look.bounds)
+        ]
+        return [(left, right) for left, right in ends if right > left]
+
+    def _draw_track(self) -> Sprite:
+        """The indicator before anything has passed."""
+        bar = self._layout.bar
+        canvas = Canvas(self._look.width, int(bar.bottom - bar.top))
+        for left, right in self._bars():
+            part = rounded_box(right - left, canvas.height, 0)
+            canvas.paint(part, left, 0, self._palette.text, 0.25)
+        return canvas.sprite(0, int(bar.top))
+
     def _draw_progress(self, frame: Frame, n: int) -> None:
         """A bar with one part a scene, filled up to this frame."""
         look, bar = self._look, self._layout.bar
-        top, bottom = int(bar.top), int(bar.bottom)
-        gap = 0.4 * self._layout.u
-        scale = (bar.width + gap) / look.frames
-        for first, last in zip(look.bounds, look.bounds[1:], strict=False):
-            left, right = bar.left + first * scale, bar.left + last * scale - gap
-            here = min(right, bar.left + (n + 1) * scale)
-            if right > left:
-                blend.fill(frame, max(left, here), top, right, bottom, self._palette.text, 0.25)
-                blend.fill(frame, left, top, here, bottom, self._palette.accent)
+        blend.lay(frame, self._track)
+        reached = bar.left + bar.width * (n + 1) / look.frames
+        for left, right in self._bars():
+            end = min(right, reached)
+            if end > left:
+                blend.fill(frame, left, int(bar.top), end, int(bar.bottom), self._palette.accent)
 
     def _draw_close(self, frame: Frame, n: int) -> None:
         """The last frames go to black."""
