@@ -4,7 +4,7 @@
 
 Each pair renders the same film (drawing, encoding, sound, joining, checking, all processes) and has
 x264 encode the same raw frames with the same arguments, alternating which goes first; the median of
-the ratios is the result. x264 reads its frames from files, segment by segment, as many side by side.
+the ratios is the result. x264 reads files, segment by segment, as many side by side as we encode.
 """
 
 import argparse

@@ -73,7 +73,7 @@ def _headline(text: str, face: str, palette: Palette, layout: Layout) -> Sprite:
         last = i == len(block.lines) - 1 and len(block.lines) > 1
         if last:
             pad = size * 0.16
-            tile = rounded_box(line.width + 2 * pad, size * 1.16, size * 0.14)
+            tile = rounded_box(line.width + 2 * pad, size * 1.24, size * 0.14)
             middle = baseline - size * CAP_HEIGHT / 2
             x += -pad if layout.rtl else pad
             canvas.paint(tile, x - pad, middle - size * 0.58, palette.accent)

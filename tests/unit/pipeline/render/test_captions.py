@@ -1,7 +1,7 @@
 import itertools
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.domain import Word
@@ -18,6 +18,7 @@ def timed(words: list[str], pause: float = 0.0) -> list[Word]:
     return [Word(w, i * (0.3 + pause), i * (0.3 + pause) + 0.25) for i, w in enumerate(words)]
 
 
+@settings(deadline=None)
 @given(texts)
 def test_cues_hold_exactly_the_spoken_words_in_order(words: list[str]) -> None:
     cues = captions.group(timed(words))
@@ -25,6 +26,7 @@ def test_cues_hold_exactly_the_spoken_words_in_order(words: list[str]) -> None:
     assert all(1 <= len(cue.words) <= 6 for cue in cues)
 
 
+@settings(deadline=None)
 @given(texts)
 def test_cues_follow_each_other_without_overlap(words: list[str]) -> None:
     cues = captions.group(timed(words, pause=0.2))
@@ -32,6 +34,7 @@ def test_cues_follow_each_other_without_overlap(words: list[str]) -> None:
     assert all(a.end <= b.start for a, b in itertools.pairwise(cues))
 
 
+@settings(deadline=None)
 @given(texts)
 def test_subrip_text_is_the_spoken_text(words: list[str]) -> None:
     srt = captions.subrip(captions.group(timed(words)))

@@ -4,7 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.domain import SectionKind, VideoFormat
@@ -17,6 +17,7 @@ from tests.unit.pipeline.render.films import MOON, make_film
 OPTIONS = RenderOptions(ffmpeg=Path("/ffmpeg"))
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 10_000), st.integers(1, 120))
 def test_frames_cover_the_duration_and_no_more(seconds: float, fps: int) -> None:
     frames = frame_count(seconds, fps)
@@ -29,6 +30,7 @@ def test_a_rounding_error_adds_no_frame() -> None:
     assert frame_count(2.9999999999999996, 30) == 90
 
 
+@settings(deadline=None)
 @given(st.floats(0.05, 0.9), st.integers(0, 50), st.sampled_from([24, 25, 30, 60]))
 def test_scenes_tile_the_film_and_start_with_their_sections(
     pace: float, seed: int, fps: int
@@ -44,6 +46,7 @@ def test_scenes_tile_the_film_and_start_with_their_sections(
         assert abs(scene.first - speech.start * fps) <= 0.5
 
 
+@settings(deadline=None)
 @given(st.floats(0.05, 0.9), st.sampled_from([24, 30, 60]))
 def test_each_word_is_lit_within_a_frame_of_its_onset(pace: float, fps: int) -> None:
     film = make_film(seconds_a_word=pace, frame=VideoFormat(640, 360, fps))
