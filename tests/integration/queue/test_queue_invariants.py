@@ -6,6 +6,7 @@ job that could run has run.
 """
 
 import asyncio
+import contextlib
 import os
 from uuid import UUID
 
@@ -101,15 +102,13 @@ def machine(url: str) -> type[RuleBasedStateMachine]:
 
         def by_person(self, person: int, query: str, *arguments: object) -> None:
             """In the person's open transaction, or by itself; a lock that is taken ends it."""
-            try:
-                self.runner.run(self.persons[person].execute(query, *arguments))
-            except (
+            with contextlib.suppress(
                 asyncpg.LockNotAvailableError,
                 asyncpg.DeadlockDetectedError,
                 asyncpg.InFailedSQLTransactionError,
                 asyncpg.UniqueViolationError,
             ):
-                pass
+                self.runner.run(self.persons[person].execute(query, *arguments))
 
         # Workers
 
