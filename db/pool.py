@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -112,11 +112,12 @@ async def transaction(pool: Pool) -> AsyncIterator[PoolConnection]:
         try:
             yield connection
         except BaseException as error:
-            if not connection.is_closed():
-                # A rollback that fails has lost its connection, and with it the transaction.
-                try:
-                    await scope.rollback()
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            # A rollback that fails has lost its connection, and with it the transaction; a
+            # connection that broke was taken from the pool already.
+            try:
+                await scope.rollback()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with suppress(asyncpg.InterfaceError):
                     connection.terminate()
             ours = translate(error)
             if ours is not None:

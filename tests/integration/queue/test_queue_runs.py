@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from procrastinate import JobContext, RetryStrategy
+from procrastinate import JobContext, RetryStrategy, utils
 
 from db.pool import transaction
 from db.repositories.jobs import enqueue
@@ -152,3 +152,18 @@ async def test_unknown_job_type_fails_with_a_clear_error(workers, pool, job):
     row = await job(job_id)
     assert (row["status"], row["attempts"]) == ("failed", 1)
     assert "unknown job_type 'vidoe.script'" in row["last_error"]
+
+
+async def test_retry_delay_ignores_the_clock_of_the_host(app, workers, job, monkeypatch):
+    """The host is a day ahead; its strategy computes the moment on that clock."""
+
+    @app.task(name="flaky", retry=RetryStrategy(wait=600))
+    async def flaky():
+        raise ValueError("again")
+
+    real = utils.utcnow
+    monkeypatch.setattr(utils, "utcnow", lambda: real() + timedelta(days=1))
+    job_id = await flaky.defer_async()
+    await workers.drain()
+    row = await job(job_id)
+    assert timedelta(seconds=590) < row["next_retry_at"] - row["started_at"] < timedelta(hours=1)
