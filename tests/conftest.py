@@ -16,11 +16,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import asyncpg
+import hypothesis
 import pytest
 
 from db import embedded
 from db.embedded_folder import existing_folder
 from tests.services.postgres import PostgresServer, SessionFolder, remove_abandoned
+
+# A deadline would be a timed assertion: it fails on a busy machine, not on a wrong result.
+hypothesis.settings.register_profile("ytempire", deadline=None)
+hypothesis.settings.load_profile("ytempire")
 
 UNIT_TESTS = Path(__file__).parent / "unit"
 SCRUBBED = re.compile(r"DATABASE_URL|YTEMPIRE_.*|.*_API_KEY|AWS_.*|PG[A-Z]+|OPENAI_.*|REDDIT_.*")

@@ -94,13 +94,16 @@ def fit(
 ) -> Block:
     """Set words as large as they fit into `max_lines` of `width`, balanced.
 
-    A text too long even for the smallest size ends in an ellipsis; it never overflows.
+    A word is cut only where the smallest size still leaves it wider than a line. A text too long
+    even for the smallest size ends in an ellipsis; it never overflows.
     """
     size = largest
     while True:
         type_ = Type(face, size, tracking, gap)
         lines = _break(words, type_, width)
-        if len(lines) <= max_lines and max(map(len, lines), default=0) > 0:
+        uncut = all(_advance(token.text, type_) <= width for token in tokens(words))
+        fits = len(lines) <= max_lines and max(map(len, lines), default=0) > 0
+        if fits and (uncut or size <= smallest):
             widest = max(_set_line(line, type_, bidi_base(words)).width for line in lines)
             if widest <= width:
                 return _block(_balance(words, type_, width, len(lines)), type_, words)

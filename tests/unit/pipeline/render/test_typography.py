@@ -130,3 +130,16 @@ def test_letters_without_a_face_are_named() -> None:
 
 def test_clusters_are_what_a_reader_counts() -> None:
     assert clusters("e\u0301👩‍🚀🇩🇪x") == ["e\u0301", "👩‍🚀", "🇩🇪", "x"]
+
+
+@pytest.mark.parametrize("face", TITLE_FACES)
+def test_a_word_is_made_smaller_rather_than_cut(face: str) -> None:
+    block = fit(words_of("Octopuses"), face, largest=400, smallest=10, width=900, max_lines=3)
+    assert len(block.lines) == 1
+    assert 10 < block.type.size < 400
+
+
+def test_a_word_wider_than_the_smallest_type_allows_is_cut() -> None:
+    block = fit(words_of("o" * 80), TITLE_FACES[0], largest=40, smallest=20, width=600, max_lines=3)
+    assert len(block.lines) > 1
+    assert block.width <= 600
