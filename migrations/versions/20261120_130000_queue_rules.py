@@ -20,7 +20,11 @@ ALTER TABLE queue.job_queue
     ADD CONSTRAINT failed_has_error CHECK (status <> 'failed' OR last_error IS NOT NULL),
     ADD CONSTRAINT counters_not_negative CHECK (attempts >= 0 AND crashes >= 0),
     ADD CONSTRAINT named_job_type CHECK (job_type <> ''),
-    ADD CONSTRAINT named_queue CHECK (queue_name <> '');
+    ADD CONSTRAINT named_queue CHECK (queue_name <> ''),
+    -- What would keep a waiting job out of the fetch index for ever.
+    ADD CONSTRAINT blocked_by_a_lock CHECK (NOT blocked OR lock IS NOT NULL),
+    ADD CONSTRAINT not_ready_has_time CHECK (
+        ready OR coalesce(next_retry_at, scheduled_for) IS NOT NULL);
 CREATE INDEX idx_queue_ended ON queue.job_queue(completed_at)
     WHERE status IN ('completed', 'failed', 'cancelled', 'aborted');
 ALTER TABLE queue.queue_state
@@ -174,7 +178,9 @@ ALTER TABLE queue.job_queue
     DROP CONSTRAINT failed_has_error,
     DROP CONSTRAINT counters_not_negative,
     DROP CONSTRAINT named_job_type,
-    DROP CONSTRAINT named_queue;
+    DROP CONSTRAINT named_queue,
+    DROP CONSTRAINT blocked_by_a_lock,
+    DROP CONSTRAINT not_ready_has_time;
 """
 
 
