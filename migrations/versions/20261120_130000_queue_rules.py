@@ -100,26 +100,20 @@ COMMENT ON FUNCTION queue.job_announce IS
 CREATE FUNCTION queue.job_announce_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     _first record;
+    _quiet text := coalesce(current_setting('ytempire.quiet_queue', true), '');
 BEGIN
-    IF current_setting('ytempire.quiet_queue', true) IS NOT NULL THEN
-        -- The worker that finishes its job in this transaction takes one of these up itself.
-        FOR _first IN
-            SELECT DISTINCT ON (i.queue_name) i.queue_name, i.id,
-                   count(*) OVER (PARTITION BY i.queue_name) AS jobs
-            FROM inserted i WHERE i.status = 'pending' ORDER BY i.queue_name, i.seq
-        LOOP
-            IF _first.jobs > 1
-               OR _first.queue_name <> current_setting('ytempire.quiet_queue', true) THEN
-                PERFORM queue.job_announce(_first.queue_name, 'job_inserted', _first.id);
-            END IF;
-        END LOOP;
-        RETURN NULL;
+    IF _quiet <> '' THEN
+        PERFORM set_config('ytempire.quiet_queue', '', true); -- it is for one statement
     END IF;
     FOR _first IN
-        SELECT DISTINCT ON (i.queue_name) i.queue_name, i.id
+        SELECT DISTINCT ON (i.queue_name) i.queue_name, i.id,
+               count(*) OVER (PARTITION BY i.queue_name) AS jobs
         FROM inserted i WHERE i.status = 'pending' ORDER BY i.queue_name, i.seq
     LOOP
-        PERFORM queue.job_announce(_first.queue_name, 'job_inserted', _first.id);
+        -- The worker that ends its job in this transaction takes up a single next one itself.
+        IF _first.queue_name <> _quiet OR _first.jobs > 1 THEN
+            PERFORM queue.job_announce(_first.queue_name, 'job_inserted', _first.id);
+        END IF;
     END LOOP;
     RETURN NULL;
 END
