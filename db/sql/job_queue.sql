@@ -239,12 +239,16 @@ SELECT queue.job_end($1, $2, $3, $4, $5, $6, $7,
 SELECT status FROM queue.job_queue WHERE id = $1 AND claim = $2
 
 -- name: job_insert :maybe
--- parameters: job_type, payload, queue_name, priority, scheduled_for, max_attempts, lock, queueing_lock, idempotency_key, requested_by
--- No row when the idempotency key is taken: see job_find_by_key.
+-- parameters: job_type, payload, queue_name, priority, scheduled_for, max_attempts, lock, queueing_lock, idempotency_key, requested_by, quiet_queue
+-- No row when the idempotency key is taken: see job_find_by_key. quiet_queue is the queue if the
+-- inserting worker takes the job up itself, else empty; the trigger that announces reads it once.
+WITH hush AS MATERIALIZED (SELECT set_config('ytempire.quiet_queue', $11::text, true))
 INSERT INTO queue.job_queue (
     job_type, payload, queue_name, priority, scheduled_for, max_attempts, lock, queueing_lock,
     idempotency_key, requested_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT $1::text, $2::jsonb, $3::text, $4::integer, $5::timestamptz, $6::integer, $7::text,
+       $8::text, $9::text, $10::text
+FROM hush
 ON CONFLICT (idempotency_key) DO NOTHING
 RETURNING id
 

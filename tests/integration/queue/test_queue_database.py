@@ -59,6 +59,13 @@ async def test_nonsense_is_refused_by_the_table(pool, case):
     assert constraint in caught.value.constraint_name
 
 
+@pytest.mark.parametrize("change", ["blocked = true", "ready = false, scheduled_for = NULL"])
+async def test_a_waiting_job_cannot_be_hidden_for_ever(pool, change):
+    await pool.execute("INSERT INTO queue.job_queue (job_type, scheduled_for) VALUES ('t', NULL)")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.execute(f"UPDATE queue.job_queue SET {change}")
+
+
 async def test_rows_written_by_hand_are_made_whole(pool):
     await pool.execute(
         """INSERT INTO queue.job_queue (job_type, ready, blocked, worker_id, scheduled_for)
