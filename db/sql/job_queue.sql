@@ -258,15 +258,24 @@ SELECT id, job_type = $2 AND payload = $3 AS same FROM queue.job_queue WHERE ide
 
 -- name: queue_is_idle :one
 -- parameters: queues
--- Nothing to run now or soon in these queues (NULL: in any) and nothing running or to be rescued.
+-- Nothing to run now in these queues (NULL: in any) and nothing running or to be rescued. Three
+-- questions, each answered by its own partial index, whatever the history.
 SELECT NOT EXISTS (
-    SELECT FROM queue.job_queue j
-    WHERE ($1::text[] IS NULL OR j.queue_name = ANY($1)) AND (
-        j.status = 'processing'
-        OR (j.status = 'pending' AND NOT j.blocked
-            AND (j.ready OR coalesce(j.next_retry_at, j.scheduled_for) <= clock_timestamp())
-            AND NOT EXISTS (SELECT FROM queue.queue_state s
-                            WHERE s.queue_name = j.queue_name AND s.paused_at IS NOT NULL))))
+        SELECT FROM queue.job_queue j
+        WHERE j.status = 'processing' AND ($1::text[] IS NULL OR j.queue_name = ANY($1)))
+   AND NOT EXISTS (
+        SELECT FROM queue.job_queue j
+        WHERE j.status = 'pending' AND j.ready AND NOT j.blocked
+          AND ($1::text[] IS NULL OR j.queue_name = ANY($1))
+          AND NOT EXISTS (SELECT FROM queue.queue_state s
+                          WHERE s.queue_name = j.queue_name AND s.paused_at IS NOT NULL))
+   AND NOT EXISTS (
+        SELECT FROM queue.job_queue j
+        WHERE j.status = 'pending' AND NOT j.ready AND NOT j.blocked
+          AND coalesce(j.next_retry_at, j.scheduled_for) <= now()
+          AND ($1::text[] IS NULL OR j.queue_name = ANY($1))
+          AND NOT EXISTS (SELECT FROM queue.queue_state s
+                          WHERE s.queue_name = j.queue_name AND s.paused_at IS NOT NULL))
     AS idle
 
 -- name: job_delete_ended :exec
