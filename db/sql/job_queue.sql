@@ -207,6 +207,21 @@ SELECT pg_try_advisory_lock(queue.job_worker_lock_class(), $1::integer) AS held
 -- parameters: none
 SELECT rescued, quarantined FROM queue.job_rescue()
 
+-- name: worker_delete_forgotten :exec
+-- parameters: older_than_seconds
+-- History stays readable: a worker that any job or attempt names stays, and so does a frozen one,
+-- whose session still holds its lock. Jobs are read only if a worker is old enough to go.
+DELETE FROM queue.job_workers w
+WHERE w.stopped_at < now() - make_interval(secs => $1::double precision)
+  AND w.last_heartbeat < now() - make_interval(secs => $1::double precision)
+  AND NOT EXISTS (SELECT FROM queue.job_queue j WHERE j.worker_id = w.id)
+  AND NOT EXISTS (SELECT FROM queue.job_attempts a WHERE a.worker_id = w.id)
+  AND NOT EXISTS (
+      SELECT FROM pg_locks l
+      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+        AND l.classid = queue.job_worker_lock_class()::oid AND l.objid = w.id::oid
+        AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+
 -- name: worker_release_strays :one
 -- parameters: worker_id, running, claims
 SELECT queue.job_release_strays($1, $2::uuid[], $3::bigint[]) AS released
