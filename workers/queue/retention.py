@@ -1,4 +1,4 @@
-"""Retention: jobs that ended long ago leave the table, a little at a time, and workers after them."""
+"""Retention: jobs that ended long ago leave the table, little by little, and workers after them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ async def reconcile_runs(context: JobContext, /, timestamp: int) -> None:
 
 
 async def prune_history(context: JobContext, /, timestamp: int) -> None:
-    """Every hour: what ended longer ago than `workers.queue.retention` keeps it leaves the queue."""
+    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue."""
     jobs, workers = await keep_house(runtime_of(context).pool)
     if jobs or workers:
         logger.info("queue.pruned", jobs=jobs, workers=workers)
