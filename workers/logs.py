@@ -46,4 +46,6 @@ def configure_logs(log_format: Literal["console", "json"], *, level: int = loggi
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    # The HTTP clients tell every address at INFO, and some vendors want their key in it.
+    for name in ("procrastinate", "httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
