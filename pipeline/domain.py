@@ -361,7 +361,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Paid(Generic[T]):
-    """What a port that may cost money answers: the value and what it was charged."""
+    """What a port that may cost money answers: the value and each call's charge, in order.
+
+    Their `shard`s are distinct within an operation: 0, 1, ... in the order of the calls.
+    """
 
     value: T
-    charge: Charge
+    charges: tuple[Charge, ...]

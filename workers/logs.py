@@ -46,5 +46,6 @@ def configure_logs(log_format: Literal["console", "json"], *, level: int = loggi
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for chatty in ("procrastinate", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # The HTTP clients tell every address at INFO, and some vendors want their key in it.
+    for name in ("procrastinate", "alembic", "httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -32,6 +32,12 @@ def _template_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> S
     return TemplateWriter()
 
 
+def _openai_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> ScriptWriter:
+    from workers.openai_provider import make_writer
+
+    return make_writer(settings, stack)
+
+
 def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
     from pipeline.providers.narrator_local import EspeakNarrator
 
@@ -56,6 +62,7 @@ def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostF
 
 SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], ScriptWriter]] = {
     "local": _template_writer,
+    "openai": _openai_writer,
 }
 NARRATORS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Narrator]] = {
     "local": _espeak_narrator,
