@@ -33,7 +33,10 @@ class Settings(BaseModel):
     artifact_url: str | None = _variable("YTEMPIRE_ARTIFACT_URL")
     script_provider: Literal["local"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
     voice_provider: Literal["local"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
-    host_provider: Literal["local"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    host_provider: Literal["local", "youtube"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    google_api_root: str | None = _variable("YTEMPIRE_GOOGLE_API_ROOT")
+    google_token_uri: str | None = _variable("YTEMPIRE_GOOGLE_TOKEN_URI")
+    secret_keys: str | None = Field(None, validation_alias="YTEMPIRE_SECRET_KEYS", repr=False)
     log_format: Literal["console", "json"] = _variable("YTEMPIRE_LOG_FORMAT", "console")
     # The usual variables of the S3 client; read only when the artifact store is a bucket.
     aws_access_key_id: str | None = _variable("AWS_ACCESS_KEY_ID")
