@@ -368,3 +368,30 @@ class Paid(Generic[T]):
 
     value: T
     charges: tuple[Charge, ...]
+
+
+class AccountEffect(StrEnum):
+    """What a host's refusal means for the account that was refused."""
+
+    COOL = "cooled"
+    BENCH = "project_benched"
+    REAUTHORISE = "needs_reauth"
+    DISABLE = "disabled"
+    SUSPEND = "suspended"
+    DOUBT = "refused"
+    CONFIGURE = "misconfigured"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTrouble:
+    """What a host said about an account, beside what it said about the work.
+
+    `until` is when the account may serve again by itself, None: not before a person acts (or, for
+    `DOUBT`, at once). `rotate`: another account of the channel may do the same work now.
+    """
+
+    account_id: UUID
+    effect: AccountEffect
+    reason: str
+    until: datetime | None = None
+    rotate: bool = False

@@ -48,8 +48,10 @@ def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostF
     from pipeline.providers.host_local import LocalHost
 
     def host_for(account: Account, channel_name: str) -> Host:
-        if account.channel_id is None:
-            raise Rejected(f"account {account.email} belongs to no channel")
+        if account.channel_id is None or account.provider != "local":
+            raise Rejected(
+                f"account {account.email} belongs to YouTube: set YTEMPIRE_HOST_PROVIDER=youtube"
+            )
         return LocalHost(
             settings.published_folder,
             channel_id=account.channel_id,
@@ -58,6 +60,12 @@ def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostF
         )
 
     return host_for
+
+
+def _youtube_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostFor:
+    from workers.youtube import youtube_hosts
+
+    return youtube_hosts(settings, pool)
 
 
 SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], ScriptWriter]] = {
@@ -69,4 +77,5 @@ NARRATORS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Narrator]] = 
 }
 HOSTS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], HostFor]] = {
     "local": _local_hosts,
+    "youtube": _youtube_hosts,
 }

@@ -207,6 +207,7 @@ async def publish(runtime: Runtime, claim: Claim) -> Performance:
             execution_id=claim.execution.id,
             account=account,
             expected_channel_id=expected,
+            keys=runtime.keys,
         ),
         store=runtime.store,
         scratch=claim.own_scratch,
