@@ -46,4 +46,6 @@ def configure_logs(log_format: Literal["console", "json"], *, level: int = loggi
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    # At INFO httpx writes the whole address of each request, and with it a key in the query.
+    for chatty in ("procrastinate", "httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
