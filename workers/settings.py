@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 PREFIX = "YTEMPIRE_"
+
+TrendSourceName = Literal["google_trends", "hackernews", "wikimedia", "reddit", "custom"]
 
 
 class SettingsError(Exception):
@@ -17,6 +26,19 @@ class SettingsError(Exception):
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
+
+
+def _list(text: Any) -> Any:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else ()
+
+
+def _web_url(text: str | None) -> str | None:
+    if text is not None and not text.startswith(("https://", "http://")):
+        raise ValueError("must begin with https:// or http://")
+    return text
+
+
+WebUrl = Annotated[str | None, AfterValidator(_web_url)]
 
 
 def _variable(name: str, default: Any = None) -> Any:
@@ -34,6 +56,16 @@ class Settings(BaseModel):
     script_provider: Literal["local"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
     voice_provider: Literal["local"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
     host_provider: Literal["local"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    trend_sources: Annotated[tuple[TrendSourceName, ...], BeforeValidator(_list)] = _variable(
+        "YTEMPIRE_TREND_SOURCES", ("custom",)
+    )
+    google_trends_url: WebUrl = _variable("YTEMPIRE_GOOGLE_TRENDS_URL")
+    hackernews_url: WebUrl = _variable("YTEMPIRE_HACKERNEWS_URL")
+    wikimedia_url: WebUrl = _variable("YTEMPIRE_WIKIMEDIA_URL")
+    reddit_client_id: str | None = _variable("REDDIT_CLIENT_ID")
+    reddit_client_secret: str | None = Field(
+        None, validation_alias="REDDIT_CLIENT_SECRET", repr=False
+    )
     log_format: Literal["console", "json"] = _variable("YTEMPIRE_LOG_FORMAT", "console")
     # The usual variables of the S3 client; read only when the artifact store is a bucket.
     aws_access_key_id: str | None = _variable("AWS_ACCESS_KEY_ID")
