@@ -9,14 +9,12 @@ from workers.ingest import chosen_feeds, due_feeds, expire_trends, ingest
 from workers.queue.outcomes import EndJob, Fail
 from workers.queue.retention import keep_house
 from workers.runs import reconcile
+from workers.tasks.names import NOOP, PRUNE, RECONCILE, TREND_EXPIRY, TREND_INGEST
 from workers.tasks.stages import runtime_of
 
 log = structlog.get_logger()
 
 QUEUE = "maintenance"
-NOOP = "maintenance.noop"
-RECONCILE = "maintenance.reconcile"
-PRUNE = "maintenance.prune"
 
 
 def add_maintenance(app: Blueprint) -> None:
@@ -30,10 +28,10 @@ def add_maintenance(app: Blueprint) -> None:
         app.task(name=PRUNE, queue=QUEUE, queueing_lock=PRUNE, pass_context=True)(prune_history)
     )
     app.periodic(cron="*/15 * * * *")(
-        app.task(name="maintenance.trend_ingest", queue=QUEUE, pass_context=True)(ingest_trends)
+        app.task(name=TREND_INGEST, queue=QUEUE, pass_context=True)(ingest_trends)
     )
     app.periodic(cron="5 * * * *")(
-        app.task(name="maintenance.trend_expiry", queue=QUEUE, pass_context=True)(expire)
+        app.task(name=TREND_EXPIRY, queue=QUEUE, pass_context=True)(expire)
     )
 
 
