@@ -3,6 +3,7 @@
     StageError
     ├── Transient     again later, perhaps after a stated delay; costs an attempt
     ├── Deferred      not before a stated moment (quota, budget); costs no attempt
+    │   └── OutOfCredit   the vendor wants money first: pauses the vendor as a whole
     ├── Rejected      never again: the same input would fail the same way
     ├── Waiting       a person must act first; costs no attempt
     └── LostClaim     another worker owns the work now: write nothing more
@@ -68,6 +69,28 @@ class Deferred(StageError):
     ) -> None:
         super().__init__(message, charges=charges, trouble=trouble)
         self.until = until
+
+
+class OutOfCredit(Deferred):
+    """The vendor does no work until somebody pays.
+
+    Attributes:
+        service: the vendor.
+        remedy: what a person should do, as one sentence.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        until: datetime,
+        service: str,
+        remedy: str,
+        charges: tuple[Charge, ...] = (),
+    ) -> None:
+        super().__init__(message, until=until, charges=charges)
+        self.service = service
+        self.remedy = remedy
 
 
 class Rejected(StageError):

@@ -13,7 +13,7 @@ from pipeline.ports import ArtifactStore, Narrator, Renderer, ScriptWriter
 from pipeline.providers.store import ObjectStore
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
-from workers.registry import HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor
+from workers.registry import HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor, check_feeds
 from workers.secrets import SecretKeys, secret_keys
 from workers.settings import Settings, SettingsError
 
@@ -47,6 +47,7 @@ async def open_runtime(
     Raises `db.errors.Unavailable` when the database does not answer, `SettingsError` for settings
     that a chosen adapter cannot work with.
     """
+    await check_feeds(settings)
     async with AsyncExitStack() as stack:
         pool = await open_pool(url, max_size=pool_size, application_name=name)
         stack.push_async_callback(pool.close)

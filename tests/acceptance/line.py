@@ -35,7 +35,8 @@ class Line:
             "YTEMPIRE_DATA_DIR": str(self.data_dir),
             "LANG": "C.UTF-8",
         }
-        given |= {"DATABASE_URL": self.database_url} if self.database_url else {}
+        if self.database_url:
+            given["DATABASE_URL"] = self.database_url
         return given | self.settings
 
     def run(self, *arguments: str, code: int = 0, **options: Any) -> str:
