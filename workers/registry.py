@@ -16,7 +16,7 @@ from db.pool import Pool
 from db.repositories.accounts import Account
 from pipeline.errors import Rejected
 from pipeline.ports import Narrator, ScriptWriter, VideoHost, VideoStatistics
-from workers.settings import Settings
+from workers.settings import Settings, SettingsError
 
 
 class Host(VideoHost, VideoStatistics, Protocol):
@@ -45,9 +45,18 @@ def _openai_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Scr
 
 
 def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
-    from pipeline.providers.narrator_local import EspeakNarrator
+    from pipeline.providers.narrator_local import EspeakNarrator, EspeakOptions
 
-    return EspeakNarrator()
+    try:
+        return EspeakNarrator(EspeakOptions(variant=settings.voice))
+    except ValueError as error:
+        raise SettingsError(f"YTEMPIRE_VOICE: {error}") from error
+
+
+def _elevenlabs_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
+    from workers.elevenlabs_provider import make_narrator
+
+    return make_narrator(settings, stack)
 
 
 def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostFor:
@@ -72,6 +81,7 @@ SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], ScriptWr
 }
 NARRATORS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Narrator]] = {
     "local": _espeak_narrator,
+    "elevenlabs": _elevenlabs_narrator,
 }
 HOSTS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], HostFor]] = {
     "local": _local_hosts,
