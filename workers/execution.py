@@ -136,6 +136,7 @@ async def perform(
     except Exception as error:
         await _settle_or_lose(runtime, context, claim, error)
         return
+    log.info("step.recorded", step=stage.value, run=str(execution_id), attempt=claim.attempt)
     await asyncio.to_thread(shutil.rmtree, claim.scratch, ignore_errors=True)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 from db.pool import Pool
@@ -25,11 +24,6 @@ class Host(VideoHost, VideoStatistics, Protocol):
 
 HostFor = Callable[[Account, str], Host]
 """From an account and the name of the channel it uploads for to its host."""
-
-
-def published_folder(settings: Settings) -> Path:
-    """Where the embedded host publishes."""
-    return settings.data_dir / "published"
 
 
 def _template_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> ScriptWriter:
@@ -66,7 +60,7 @@ def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostF
         if account.channel_id is None:
             raise Rejected(f"account {account.email} belongs to no channel")
         return LocalHost(
-            published_folder(settings),
+            settings.published_folder,
             channel_id=account.channel_id,
             channel_name=channel_name,
             clock=lambda: datetime.now(UTC),

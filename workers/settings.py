@@ -103,6 +103,11 @@ class Settings(BaseModel):
         """The settings of this process; see `from_env`."""
         return cls.from_env(os.environ)
 
+    @property
+    def published_folder(self) -> Path:
+        """Where the embedded host publishes."""
+        return self.data_dir / "published"
+
     @classmethod
     def variables(cls) -> tuple[str, ...]:
         """The names of all variables that are read."""
