@@ -15,6 +15,7 @@ from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
 from workers.registry import HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor
 from workers.settings import Settings, SettingsError
+from workers.vendor_standing import refuse_bad_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ async def open_runtime(
     that a chosen adapter cannot work with.
     """
     async with AsyncExitStack() as stack:
+        await refuse_bad_keys(settings)
         pool = await open_pool(url, max_size=pool_size, application_name=name)
         stack.push_async_callback(pool.close)
         yield Runtime(
