@@ -111,6 +111,32 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What a source tells about the interest in a topic; None where it does not say.
+
+    `audience` counts people or requests, `votes` and `comments` are the source's own, `coverage` is
+    how many publishers are known to be at it, `age_hours` counts from its first appearance, and
+    `place` is its place in the source's list: 0 the first, 1 the last.
+    """
+
+    audience: int | None = None
+    votes: int | None = None
+    comments: int | None = None
+    coverage: int | None = None
+    age_hours: float | None = None
+    place: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTopic:
+    """A topic as a source offers it. `fact_urls` tells where each fact was read."""
+
+    topic: Topic
+    demand: Demand = field(default_factory=Demand)
+    fact_urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
     """A stored topic with its scores, each in 0..1; `opportunity` orders the choice."""
 
@@ -234,11 +260,30 @@ class Narration:
 
 
 @dataclass(frozen=True, slots=True)
+class SceneFootage:
+    """A local clip or still for one section, decoded once and found sound.
+
+    `duration` is in seconds, 0 for a still; a clip shorter than its section is looped or held, its
+    sound is not used. `focus` is the point that a crop keeps in view, as parts of width and height
+    from the upper left. `sha256` is the file's, for whoever keeps what was drawn from it.
+    """
+
+    path: Path
+    sha256: str
+    is_video: bool
+    duration: float
+    width: int
+    height: int
+    focus: tuple[float, float] = (0.5, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
 class Film:
     """Everything a renderer needs to draw and mix one video.
 
     `audio` is the narration as a local WAV file. `seed` decides what is left to chance in the look,
-    so that the same film renders to the same frames.
+    so that the same film renders to the same frames. `footage` is empty or matches the sections one
+    for one; a section without footage has a generated background.
     """
 
     script: Script
@@ -248,6 +293,60 @@ class Film:
     format: VideoFormat
     channel_name: str
     seed: int
+    footage: tuple[SceneFootage | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FootageWish:
+    """What a scene wants to show. `queries` are words to search for, the most telling first.
+
+    A clip should last `min_seconds`; `width` and `height` are the frame's, in pixels.
+    """
+
+    queries: tuple[str, ...]
+    width: int
+    height: int
+    min_seconds: float
+    language: str = "en"
+
+    @property
+    def vertical(self) -> bool:
+        return self.height > self.width
+
+
+@dataclass(frozen=True, slots=True)
+class FootageCredit:
+    """Where an asset came from and under which licence: kept for claims, shown in descriptions."""
+
+    provider: str
+    asset_id: str
+    page_url: str | None
+    author: str | None
+    licence: str | None
+    fetched_at: datetime
+
+    @property
+    def key(self) -> str:
+        """The asset's name among those of all providers."""
+        return f"{self.provider}:{self.asset_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFootage:
+    """A local, verified asset and whose it is."""
+
+    scene: SceneFootage
+    credit: FootageCredit
+
+
+@dataclass(frozen=True, slots=True)
+class MediaShape:
+    """What decoding a file showed. `duration` is what could be decoded, 0 for a still."""
+
+    is_video: bool
+    duration: float
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +362,7 @@ class RenderedFiles:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A rendered video with its companions, stored."""
+    """A rendered video with its companions, stored. `credits` are those of its footage, once."""
 
     video: Artifact
     thumbnail: Artifact
@@ -271,6 +370,7 @@ class Cut:
     vtt: Artifact
     duration: float
     format: VideoFormat
+    credits: tuple[FootageCredit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,3 +468,30 @@ class Paid(Generic[T]):
 
     value: T
     charges: tuple[Charge, ...]
+
+
+class AccountEffect(StrEnum):
+    """What a host's refusal means for the account that was refused."""
+
+    COOL = "cooled"
+    BENCH = "project_benched"
+    REAUTHORISE = "needs_reauth"
+    DISABLE = "disabled"
+    SUSPEND = "suspended"
+    DOUBT = "refused"
+    CONFIGURE = "misconfigured"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTrouble:
+    """What a host said about an account, beside what it said about the work.
+
+    `until` is when the account may serve again by itself, None: not before a person acts (or, for
+    `DOUBT`, at once). `rotate`: another account of the channel may do the same work now.
+    """
+
+    account_id: UUID
+    effect: AccountEffect
+    reason: str
+    until: datetime | None = None
+    rotate: bool = False

@@ -14,7 +14,7 @@ the log and its class in the step's error.
 
 from datetime import datetime
 
-from pipeline.domain import Charge
+from pipeline.domain import AccountTrouble, Charge
 
 
 class StageError(Exception):
@@ -22,11 +22,19 @@ class StageError(Exception):
 
     Attributes:
         charges: what was charged on the way to the failure; it is booked with it.
+        trouble: what it means for the account that was used; written with the failure.
     """
 
-    def __init__(self, message: str, *, charges: tuple[Charge, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        charges: tuple[Charge, ...] = (),
+        trouble: AccountTrouble | None = None,
+    ) -> None:
         super().__init__(message)
         self.charges = charges
+        self.trouble = trouble
 
 
 class Transient(StageError):
@@ -42,16 +50,24 @@ class Transient(StageError):
         *,
         retry_after: float | None = None,
         charges: tuple[Charge, ...] = (),
+        trouble: AccountTrouble | None = None,
     ) -> None:
-        super().__init__(message, charges=charges)
+        super().__init__(message, charges=charges, trouble=trouble)
         self.retry_after = retry_after
 
 
 class Deferred(StageError):
     """Cannot go on before `until` (an aware datetime); nothing is wrong with the work itself."""
 
-    def __init__(self, message: str, *, until: datetime, charges: tuple[Charge, ...] = ()) -> None:
-        super().__init__(message, charges=charges)
+    def __init__(
+        self,
+        message: str,
+        *,
+        until: datetime,
+        charges: tuple[Charge, ...] = (),
+        trouble: AccountTrouble | None = None,
+    ) -> None:
+        super().__init__(message, charges=charges, trouble=trouble)
         self.until = until
 
 

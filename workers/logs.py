@@ -47,5 +47,5 @@ def configure_logs(log_format: Literal["console", "json"], *, level: int = loggi
     root.handlers = [handler]
     root.setLevel(level)
     # The HTTP clients tell every address at INFO, and some vendors want their key in it.
-    for name in ("procrastinate", "alembic", "httpx", "httpx2"):
+    for name in ("procrastinate", "alembic", "httpx", "httpx2", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)

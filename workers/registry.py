@@ -6,15 +6,18 @@ an adapter opens is closed by the runtime's exit stack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+
+import httpx
 
 from db.pool import Pool
 from db.repositories.accounts import Account
 from pipeline.errors import Rejected
-from pipeline.ports import Narrator, ScriptWriter, VideoHost, VideoStatistics
+from pipeline.ports import Narrator, ScriptWriter, TrendSource, VideoHost, VideoStatistics
 from workers.settings import Settings, SettingsError
 
 
@@ -57,16 +60,95 @@ def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostF
     from pipeline.providers.host_local import LocalHost
 
     def host_for(account: Account, channel_name: str) -> Host:
-        if account.channel_id is None:
-            raise Rejected(f"account {account.email} belongs to no channel")
+        if account.channel_id is None or account.provider != "local":
+            raise Rejected(
+                f"account {account.email} belongs to YouTube: set YTEMPIRE_HOST_PROVIDER=youtube"
+            )
         return LocalHost(
             settings.published_folder,
             channel_id=account.channel_id,
             channel_name=channel_name,
-            clock=lambda: datetime.now(UTC),
+            clock=_now,
         )
 
     return host_for
+
+
+def _youtube_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostFor:
+    from workers.youtube import youtube_hosts
+
+    return youtube_hosts(settings, pool)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedParts:
+    """What a feed is built from. `languages` are those of the channels, the most used first."""
+
+    settings: Settings
+    client: httpx.AsyncClient
+    languages: Sequence[str]
+
+
+def _google_trends(parts: FeedParts) -> TrendSource:
+    from pipeline.providers.trends_feed import FeedReader
+    from pipeline.providers.trends_google import DEFAULT_URL, GoogleTrends
+
+    url = parts.settings.google_trends_url or DEFAULT_URL
+    try:
+        return GoogleTrends(FeedReader(parts.client, "google_trends"), url, clock=_now)
+    except ValueError as error:
+        raise SettingsError(f"YTEMPIRE_GOOGLE_TRENDS_URL: {error}") from error
+
+
+def _hackernews(parts: FeedParts) -> TrendSource:
+    from pipeline.providers.trends_feed import FeedReader
+    from pipeline.providers.trends_hackernews import DEFAULT_URL, HackerNews
+
+    url = parts.settings.hackernews_url or DEFAULT_URL
+    return HackerNews(FeedReader(parts.client, "hackernews"), url, clock=_now)
+
+
+def _wikimedia(parts: FeedParts) -> TrendSource:
+    from pipeline.providers.trends_feed import FeedReader
+    from pipeline.providers.trends_wikimedia import DEFAULT_URL, Wikimedia
+
+    url = parts.settings.wikimedia_url or DEFAULT_URL
+    reader = FeedReader(parts.client, "wikimedia")
+    return Wikimedia(reader, url, languages=parts.languages, clock=_now)
+
+
+def _reddit(parts: FeedParts) -> TrendSource:
+    from pipeline.providers.trends_feed import FeedReader
+    from pipeline.providers.trends_reddit import Reddit, RedditOptions
+
+    client_id, secret = parts.settings.reddit_client_id, parts.settings.reddit_client_secret
+    if client_id is None or secret is None:
+        missing = "REDDIT_CLIENT_ID" if client_id is None else "REDDIT_CLIENT_SECRET"
+        raise SettingsError(f"{missing} is not set, but the trend source reddit needs it")
+    options = RedditOptions(client_id, secret)
+    return Reddit(FeedReader(parts.client, "reddit"), options, clock=_now)
+
+
+FEEDS: Mapping[str, Callable[[FeedParts], TrendSource]] = {
+    "google_trends": _google_trends,
+    "hackernews": _hackernews,
+    "wikimedia": _wikimedia,
+    "reddit": _reddit,
+}
+
+
+async def check_feeds(settings: Settings) -> None:
+    """Raise `SettingsError` for a chosen feed that lacks what it needs; nothing is read."""
+    from pipeline.providers.fetching import new_client
+
+    async with new_client() as client:
+        for name in settings.trend_sources:
+            if name in FEEDS:
+                FEEDS[name](FeedParts(settings, client, ("en",)))
 
 
 SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], ScriptWriter]] = {
@@ -79,4 +161,5 @@ NARRATORS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Narrator]] = 
 }
 HOSTS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], HostFor]] = {
     "local": _local_hosts,
+    "youtube": _youtube_hosts,
 }

@@ -13,7 +13,8 @@ from pipeline.ports import ArtifactStore, Narrator, Renderer, ScriptWriter
 from pipeline.providers.store import ObjectStore
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
-from workers.registry import HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor
+from workers.registry import HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor, check_feeds
+from workers.secrets import SecretKeys, secret_keys
 from workers.settings import Settings, SettingsError
 from workers.vendor_standing import refuse_bad_keys
 
@@ -29,6 +30,7 @@ class Runtime:
     narrator: Narrator
     renderer: Renderer
     host_for: HostFor
+    keys: SecretKeys
     chance: random.Random
 
     @property
@@ -46,6 +48,7 @@ async def open_runtime(
     Raises `db.errors.Unavailable` when the database does not answer, `SettingsError` for settings
     that a chosen adapter cannot work with.
     """
+    await check_feeds(settings)
     async with AsyncExitStack() as stack:
         await refuse_bad_keys(settings)
         pool = await open_pool(url, max_size=pool_size, application_name=name)
@@ -58,6 +61,7 @@ async def open_runtime(
             narrator=NARRATORS[settings.voice_provider](settings, pool, stack),
             renderer=FilmRenderer(RenderOptions(ffmpeg=Path(get_ffmpeg_exe()))),
             host_for=HOSTS[settings.host_provider](settings, pool, stack),
+            keys=secret_keys(settings),
             chance=random.Random(),  # noqa: S311 - spreads retries, guards nothing
         )
 

@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 PREFIX = "YTEMPIRE_"
 OPENAI_BASE_URL = "https://api.openai.com/v1"
+
+TrendSourceName = Literal["google_trends", "hackernews", "wikimedia", "reddit", "custom"]
 
 
 class SettingsError(Exception):
@@ -19,6 +28,19 @@ class SettingsError(Exception):
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
+
+
+def _list(text: Any) -> Any:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else ()
+
+
+def _web_url(text: str | None) -> str | None:
+    if text is not None and not text.startswith(("https://", "http://")):
+        raise ValueError("must begin with https:// or http://")
+    return text
+
+
+WebUrl = Annotated[str | None, AfterValidator(_web_url)]
 
 
 def _variable(name: str, default: Any = None) -> Any:
@@ -52,7 +74,20 @@ class Settings(BaseModel):
     script_provider: Literal["local", "openai"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
     voice_provider: Literal["local", "elevenlabs"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
     voice: str | None = _variable("YTEMPIRE_VOICE")
-    host_provider: Literal["local"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    host_provider: Literal["local", "youtube"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    google_api_root: str | None = _variable("YTEMPIRE_GOOGLE_API_ROOT")
+    google_token_uri: str | None = _variable("YTEMPIRE_GOOGLE_TOKEN_URI")
+    secret_keys: str | None = Field(None, validation_alias="YTEMPIRE_SECRET_KEYS", repr=False)
+    trend_sources: Annotated[tuple[TrendSourceName, ...], BeforeValidator(_list)] = _variable(
+        "YTEMPIRE_TREND_SOURCES", ("custom",)
+    )
+    google_trends_url: WebUrl = _variable("YTEMPIRE_GOOGLE_TRENDS_URL")
+    hackernews_url: WebUrl = _variable("YTEMPIRE_HACKERNEWS_URL")
+    wikimedia_url: WebUrl = _variable("YTEMPIRE_WIKIMEDIA_URL")
+    reddit_client_id: str | None = _variable("REDDIT_CLIENT_ID")
+    reddit_client_secret: str | None = Field(
+        None, validation_alias="REDDIT_CLIENT_SECRET", repr=False
+    )
     log_format: Literal["console", "json"] = _variable("YTEMPIRE_LOG_FORMAT", "console")
     openai_api_key: str | None = _secret("OPENAI_API_KEY")
     openai_base_url: HttpUrl = _variable("OPENAI_BASE_URL", OPENAI_BASE_URL)

@@ -84,7 +84,9 @@ async def _choices(
             exclude_video_id=claim.video_id,
             since_days=NO_REPEAT_DAYS,
         )
-        rows = await trends.list_qualified(limit=CANDIDATES)
+        rows = await trends.list_qualified(
+            language=claim.channel.language, niche=claim.channel.niche, limit=CANDIDATES
+        )
         return None, [row.trend() for row in rows], recent
 
 
@@ -207,6 +209,7 @@ async def publish(runtime: Runtime, claim: Claim) -> Performance:
             execution_id=claim.execution.id,
             account=account,
             expected_channel_id=expected,
+            keys=runtime.keys,
         ),
         store=runtime.store,
         scratch=claim.own_scratch,

@@ -5,8 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from workers.registry import HOSTS, NARRATORS, SCRIPT_WRITERS
-from workers.settings import Settings
+from workers.registry import FEEDS, HOSTS, NARRATORS, SCRIPT_WRITERS, check_feeds
+from workers.settings import Settings, SettingsError, TrendSourceName
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,34 @@ def test_settings_and_registry_name_the_same_providers(
     setting: str, registry: Mapping[str, Any]
 ) -> None:
     assert set(get_args(Settings.model_fields[setting].annotation)) == set(registry)
+
+
+def test_settings_and_registry_name_the_same_feeds() -> None:
+    assert {*FEEDS, "custom"} == set(get_args(TrendSourceName))
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"YTEMPIRE_TREND_SOURCES": "reddit"}, "REDDIT_CLIENT_ID"),
+        ({"YTEMPIRE_TREND_SOURCES": "reddit", "REDDIT_CLIENT_ID": "x"}, "REDDIT_CLIENT_SECRET"),
+        (
+            {
+                "YTEMPIRE_TREND_SOURCES": "google_trends",
+                "YTEMPIRE_GOOGLE_TRENDS_URL": "https://e.org/rss?geo=ZZ",
+            },
+            "YTEMPIRE_GOOGLE_TRENDS_URL",
+        ),
+    ],
+)
+async def test_feed_without_what_it_needs_is_refused_at_start_up(
+    given: dict[str, str], missing: str
+) -> None:
+    with pytest.raises(SettingsError, match=missing):
+        await check_feeds(Settings.from_env(given))
+
+
+async def test_feeds_that_need_nothing_pass() -> None:
+    await check_feeds(
+        Settings.from_env({"YTEMPIRE_TREND_SOURCES": "custom,google_trends,hackernews,wikimedia"})
+    )
