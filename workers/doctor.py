@@ -34,6 +34,7 @@ CHECKS: Mapping[str, Check] = {
     "queue": doctor_local.queue,
     "runs": doctor_local.runs,
     "vendors": doctor_vendors.vendors,
+    "paused": doctor_vendors.paused,
 }
 """By name, in the order of the report. Those of the database are told nothing when it is away."""
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from db.pool import acquired
+from db.repositories.providers import Providers
 from workers.doctor_finding import Examined, Finding, error, ok, warning
 from workers.doctor_local import skew
 from workers.settings import SettingsError
@@ -18,6 +20,18 @@ async def vendors(examined: Examined) -> Sequence[Finding]:
     names = chosen_vendors(examined.settings)
     found = await asyncio.gather(*(_vendor(examined, name) for name in names))
     return [finding for findings in found for finding in findings]
+
+
+async def paused(examined: Examined) -> Sequence[Finding]:
+    """No vendor is paused because it wants money."""
+    if examined.pool is None:
+        return []
+    async with acquired(examined.pool) as connection:
+        listed = await Providers(connection).list_paused()
+    return [
+        error("paused", f"{one.provider} is paused until {one.paused_until:%H:%M}Z: {one.reason}")
+        for one in listed
+    ] or [ok("paused", "no vendor is paused")]
 
 
 async def _vendor(examined: Examined, name: str) -> list[Finding]:

@@ -18,6 +18,7 @@ from db.pool import Pool
 from db.repositories.accounts import Account
 from pipeline.errors import Rejected
 from pipeline.ports import Narrator, ScriptWriter, TrendSource, VideoHost, VideoStatistics
+from workers.provider_gate import GatedNarrator, GatedWriter, ProviderGate
 from workers.settings import Settings, SettingsError
 
 
@@ -38,7 +39,8 @@ def _template_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> S
 def _openai_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> ScriptWriter:
     from workers.openai_provider import make_writer
 
-    return make_writer(settings, stack)
+    gate = ProviderGate(pool, "openai", concurrency=settings.openai_concurrency)
+    return GatedWriter(make_writer(settings, stack), gate)
 
 
 def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
@@ -53,7 +55,8 @@ def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> N
 def _elevenlabs_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
     from workers.elevenlabs_provider import make_narrator
 
-    return make_narrator(settings, stack)
+    gate = ProviderGate(pool, "elevenlabs", concurrency=settings.elevenlabs_concurrency)
+    return GatedNarrator(make_narrator(settings, stack), gate)
 
 
 def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostFor:
