@@ -55,6 +55,14 @@ class Settings(BaseModel):
     artifact_url: str | None = _variable("YTEMPIRE_ARTIFACT_URL")
     script_provider: Literal["local"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
     voice_provider: Literal["local"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
+    footage_provider: Literal["local", "folder", "pexels", "pixabay"] = _variable(
+        "YTEMPIRE_FOOTAGE_PROVIDER", "local"
+    )
+    media_dir: Annotated[Path, AfterValidator(_absolute)] | None = _variable("YTEMPIRE_MEDIA_DIR")
+    pexels_api_key: str | None = Field(None, validation_alias="PEXELS_API_KEY", repr=False)
+    pexels_base_url: WebUrl = _variable("YTEMPIRE_PEXELS_BASE_URL")
+    pixabay_api_key: str | None = Field(None, validation_alias="PIXABAY_API_KEY", repr=False)
+    pixabay_base_url: WebUrl = _variable("YTEMPIRE_PIXABAY_BASE_URL")
     host_provider: Literal["local"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
     trend_sources: Annotated[tuple[TrendSourceName, ...], BeforeValidator(_list)] = _variable(
         "YTEMPIRE_TREND_SOURCES", ("custom",)
