@@ -18,7 +18,8 @@ from pipeline.domain import Artifact, Channel, Cut, StageName, Topic, Trend
 from pipeline.errors import Deferred, LostClaim, Rejected, Waiting
 from pipeline.flow import FIRST_STAGE, ROUTES
 from pipeline.stages.analytics import measure
-from pipeline.stages.metadata import clip_title
+from pipeline.stages.footage import gather_footage
+from pipeline.stages.metadata import clip_title, credited
 from pipeline.stages.render import assemble
 from pipeline.stages.script import Scripted, write_script
 from pipeline.stages.trend import TrendPick, pick_topic
@@ -146,19 +147,39 @@ async def speak(runtime: Runtime, claim: Claim) -> Performance:
 
 async def draw(runtime: Runtime, claim: Claim) -> Performance:
     """render: the film; segments that an interrupted attempt finished are in the scratch folder."""
+    script = claim.output(StageName.SCRIPT, Scripted).script
+    narration = claim.output(StageName.VOICE, Narrated).narration
+    async with transaction(runtime.pool) as connection:
+        used = await Videos(connection).list_recent_footage(
+            channel_id=claim.channel.id,
+            exclude_video_id=claim.video_id,
+            since_days=NO_REPEAT_DAYS,
+        )
+    footage = await gather_footage(
+        script,
+        narration,
+        footage=runtime.footage,
+        format=claim.channel.format,
+        used=used,
+    )
     cut = await assemble(
-        claim.output(StageName.SCRIPT, Scripted).script,
-        claim.output(StageName.VOICE, Narrated).narration,
+        script,
+        narration,
         channel=claim.channel,
         renderer=runtime.renderer,
         store=runtime.store,
         scratch=claim.scratch,
         folder=claim.folder,
         seed=_seed(claim.video_id),
+        footage=footage,
         progress=claim.report,
     )
 
     async def record(connection: Connection) -> None:
+        await Videos(connection).set_description(
+            video_id=claim.video_id,
+            description=credited(script.description, cut.credits, script.language),
+        )
         await Videos(connection).set_cut(
             video_id=claim.video_id,
             video_path=cut.video.url,
