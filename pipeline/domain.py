@@ -234,11 +234,30 @@ class Narration:
 
 
 @dataclass(frozen=True, slots=True)
+class SceneFootage:
+    """A local clip or still for one section, decoded once and found sound.
+
+    `duration` is in seconds, 0 for a still; a clip shorter than its section is looped or held, its
+    sound is not used. `focus` is the point that a crop keeps in view, as parts of width and height
+    from the upper left. `sha256` is the file's, for whoever keeps what was drawn from it.
+    """
+
+    path: Path
+    sha256: str
+    is_video: bool
+    duration: float
+    width: int
+    height: int
+    focus: tuple[float, float] = (0.5, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
 class Film:
     """Everything a renderer needs to draw and mix one video.
 
     `audio` is the narration as a local WAV file. `seed` decides what is left to chance in the look,
-    so that the same film renders to the same frames.
+    so that the same film renders to the same frames. `footage` is empty or matches the sections one
+    for one; a section without footage has a generated background.
     """
 
     script: Script
@@ -248,6 +267,7 @@ class Film:
     format: VideoFormat
     channel_name: str
     seed: int
+    footage: tuple[SceneFootage | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
