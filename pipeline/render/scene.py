@@ -1,19 +1,16 @@
 """Drawing frames: what one scene looks like, and a film as the sequence of its scenes."""
 
-import math
 from functools import lru_cache
 from itertools import pairwise
 
 import cv2
-import numpy as np
 
 from pipeline.domain import SectionKind
 from pipeline.render import blend, lettering
-from pipeline.render.background import backdrop, glow_colour
 from pipeline.render.caption_art import CaptionArtist
 from pipeline.render.easing import clamp, in_out_sine, out_cubic, out_quint
+from pipeline.render.grounds import GeneratedGround
 from pipeline.render.layout import Box, Layout, layout_for
-from pipeline.render.motif import motif, speck
 from pipeline.render.palette import BY_NAME, Palette
 from pipeline.render.plan import Figure, Plan, Scene
 from pipeline.render.planes import Canvas, Frame, Sprite, rounded_box
@@ -122,41 +119,9 @@ class SceneArtist:
         self._layout, self._palette = layout, palette
         self._face = plan.look.title_face
         self._is_last = index == len(plan.scenes) - 1
-        ground = palette.grounds[self.scene.ground]
-        self._ground = ground
-        self._backdrop = backdrop(layout, ground, self.scene.seed)
-        rng = np.random.default_rng(self.scene.seed + 1)
-        tint = glow_colour(palette, 0.42 if palette.light else 0.34, ground)
         self._hook = self.scene.kind is SectionKind.HOOK
-        centre, diameter = layout.motif, 62 * layout.u
-        if self._hook and layout.width > layout.height:
-            centre, diameter = (0.87 * layout.width, 0.42 * layout.height), 78 * layout.u
-        elif self._hook:
-            centre, diameter = (0.84 * layout.width, 0.575 * layout.height), 72 * layout.u
-        if self._hook and layout.rtl:
-            centre = (layout.width - centre[0], centre[1])
-        self._centre, self._radius = centre, diameter / 2
+        self._ground = GeneratedGround(self.scene, self._fps, layout, palette)
         self._prepare_type(plan)
-        self._motif = motif(
-            self.scene.motif, diameter, self._centre, tint, palette.accent, self.scene.seed + 2
-        )
-        self._turn = float(rng.uniform(0, 2 * math.pi))
-        light = (255, 255, 255) if not palette.light else palette.accent
-        self._specks = [
-            (
-                speck(r * layout.u, light, o, r * layout.u * 0.9),
-                rng.uniform(0, layout.width),
-                rng.uniform(0, layout.height),
-                rng.uniform(0.8, 2.4) * layout.u,
-                rng.uniform(0, 6.28),
-                r * layout.u,
-            )
-            for r, o in zip(rng.uniform(0.35, 2.6, 7), rng.uniform(0.05, 0.15, 7), strict=True)
-        ]
-        self._planets = [
-            (speck(r * layout.u, palette.accent, 0.95, 1.4), share, rng.uniform(0, 6.28), speed)
-            for r, share, speed in ((1.15, 0.52, 0.30), (0.75, 0.84, -0.17), (0.6, 1.04, 0.11))
-        ]
         self._figure = lru_cache(maxsize=2)(self._set_figure)
 
     def _prepare_type(self, plan: Plan) -> None:
@@ -204,27 +169,8 @@ class SceneArtist:
 
     def draw_ground(self, frame: Frame, n: int) -> None:
         """The ground with everything that floats on it."""
-        self._backdrop.draw(frame, n, self._fps)
-        seconds, u = n / self._fps, self._layout.u
-        for sprite, x, y, speed, phase, radius in self._specks:
-            span = self._layout.height + 4 * radius
-            lift = (y - speed * seconds) % span - 2 * radius
-            sway = math.sin(seconds * 0.5 + phase) * 1.5 * u
-            blend.lay_drifting(frame, sprite, x + sway, lift)
-        dx, dy = self._backdrop.drift.at(n, self._fps)
-        # Nearer things move farther, and against the ground: parallax.
-        shift = (-0.55 * dx, -0.55 * dy)
         hush = max((self._figure_opacity(f, n) for f in self.scene.figures), default=0.0)
-        blend.lay_drifting(frame, self._motif, *shift, 1 - 0.86 * hush)
-        for sprite, share, phase, speed in self._planets:
-            angle = phase + speed * seconds
-            blend.lay_drifting(
-                frame,
-                sprite,
-                self._centre[0] + shift[0] + math.cos(angle) * self._radius * share,
-                self._centre[1] + shift[1] + math.sin(angle) * self._radius * share,
-                1 - 0.7 * hush,
-            )
+        self._ground.draw(frame, n, hush)
 
     def draw_type(self, frame: Frame, n: int) -> None:
         """Heading, kicker, rule and figure as they stand in frame n."""
