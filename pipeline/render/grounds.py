@@ -1,17 +1,33 @@
-"""What stands behind the type of a scene: a generated ground with what floats on it."""
+"""What stands behind the type of a scene: a generated ground, or a clip or still below a veil."""
 
 import math
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from pipeline.domain import SectionKind
 from pipeline.render import blend
 from pipeline.render.background import backdrop, glow_colour
-from pipeline.render.layout import Layout
+from pipeline.render.clip import Clip
+from pipeline.render.layout import Box, Layout
 from pipeline.render.motif import motif, speck
 from pipeline.render.palette import Palette
-from pipeline.render.plan import Scene
-from pipeline.render.planes import Frame
+from pipeline.render.placement import Picture
+from pipeline.render.plan import DISSOLVE_SECONDS, Look, Scene
+from pipeline.render.planes import Frame, Sprite
+from pipeline.render.still import Still
+from pipeline.render.veil import veil
+
+
+class Ground(Protocol):
+    """Fills a frame before anything else does."""
+
+    def draw(self, frame: Frame, n: int, hush: float) -> None:
+        """Fill a frame with frame n; `hush` is how far ornaments make room for a figure."""
+
+    def close(self) -> None:
+        """End what was started for drawing; drawing on starts it anew."""
 
 
 class GeneratedGround:
@@ -47,7 +63,7 @@ class GeneratedGround:
         ]
 
     def draw(self, frame: Frame, n: int, hush: float) -> None:
-        """Fill a frame; the ornament fades by `hush`, to make room for what is shown on it."""
+        """See `Ground`."""
         self._backdrop.draw(frame, n, self._fps)
         seconds, u = n / self._fps, self._layout.u
         for sprite, x, y, speed, phase, radius in self._specks:
@@ -71,6 +87,40 @@ class GeneratedGround:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+class FootageGround:
+    """A clip or still, darkened where type stands on it so that it is read on any picture."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        picture: Picture,
+        look: Look,
+        palette: Palette,
+        heading: Box | None,
+        mark: Box,
+        ffmpeg: Path | None,
+    ) -> None:
+        self._first = scene.first
+        self._picture: Clip | Still
+        if not picture.is_video:
+            shown = scene.last - scene.first + math.ceil(DISSOLVE_SECONDS * look.fps)
+            self._picture = Still(picture, look.width, look.height, shown, look.fps, scene.seed)
+        elif ffmpeg is None:
+            raise ValueError("A plan with clips is drawn with an ffmpeg to decode them.")
+        else:
+            self._picture = Clip(picture, look, ffmpeg)
+        self._veil: Sprite = veil(look.width, look.height, heading, mark, palette.box, scene.seed)
+
+    def draw(self, frame: Frame, n: int, hush: float) -> None:
+        """See `Ground`; nothing here needs to be hushed."""
+        self._picture.draw(frame, n - self._first)
+        blend.lay(frame, self._veil)
+
+    def close(self) -> None:
+        """See `Ground`."""
+        self._picture.close()
 
 
 def _place(layout: Layout, *, hook: bool) -> tuple[tuple[float, float], float]:
