@@ -9,6 +9,7 @@ from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
 from workers.runs import reconcile
 from workers.runtime import Runtime
+from workers.tasks.analytics import add_analytics
 from workers.tasks.maintenance import add_maintenance
 from workers.tasks.stages import add_stages
 
@@ -19,9 +20,15 @@ IDLE_HORIZON_SECONDS = 600.0
 def make_app(connector: JobQueueConnector) -> QueueApp:
     """The app with every task of ytempire under its explicit name."""
     app = QueueApp(connector=connector)
+    add_tasks(app)
+    return app
+
+
+def add_tasks(app: QueueApp) -> None:
+    """Register every task of ytempire; `workers.tasks.names` lists their names."""
     add_stages(app)
     add_maintenance(app)
-    return app
+    add_analytics(app)
 
 
 async def run_line_worker(

@@ -15,12 +15,11 @@ from procrastinate.app import WorkerOptions
 
 from db.embedded import database_url
 from db.pool import Pool
+from workers.app import add_tasks
 from workers.queue.app import QueueApp
 from workers.queue.connector import JobQueueConnector
 from workers.queue.job_manager import WorkerIdentity, registering
 from workers.settings import Settings
-from workers.tasks.maintenance import add_maintenance
-from workers.tasks.stages import add_stages
 
 
 class SettingsConnector(JobQueueConnector):
@@ -77,5 +76,4 @@ class ProcrastinateApp(QueueApp):
 
 
 app = ProcrastinateApp(connector=SettingsConnector())
-add_stages(app)
-add_maintenance(app)
+add_tasks(app)

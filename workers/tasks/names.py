@@ -2,13 +2,15 @@
 
 from pipeline.flow import ROUTES
 
+API_DATA = "maintenance.api_data"
 NOOP = "maintenance.noop"
 PRUNE = "maintenance.prune"
 RECONCILE = "maintenance.reconcile"
 TREND_EXPIRY = "maintenance.trend_expiry"
 TREND_INGEST = "maintenance.trend_ingest"
+VIDEO_ANALYTICS = "analytics.pull"
 
 TASK_NAMES = frozenset(
-    {NOOP, PRUNE, RECONCILE, TREND_EXPIRY, TREND_INGEST}
+    {API_DATA, NOOP, PRUNE, RECONCILE, TREND_EXPIRY, TREND_INGEST, VIDEO_ANALYTICS}
     | {route.job_type for route in ROUTES.values()}
 )
