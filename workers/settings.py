@@ -78,6 +78,14 @@ class Settings(BaseModel):
     google_api_root: str | None = _variable("YTEMPIRE_GOOGLE_API_ROOT")
     google_token_uri: str | None = _variable("YTEMPIRE_GOOGLE_TOKEN_URI")
     secret_keys: str | None = Field(None, validation_alias="YTEMPIRE_SECRET_KEYS", repr=False)
+    footage_provider: Literal["local", "folder", "pexels", "pixabay"] = _variable(
+        "YTEMPIRE_FOOTAGE_PROVIDER", "local"
+    )
+    media_dir: Annotated[Path, AfterValidator(_absolute)] | None = _variable("YTEMPIRE_MEDIA_DIR")
+    pexels_api_key: str | None = Field(None, validation_alias="PEXELS_API_KEY", repr=False)
+    pexels_base_url: WebUrl = _variable("YTEMPIRE_PEXELS_BASE_URL")
+    pixabay_api_key: str | None = Field(None, validation_alias="PIXABAY_API_KEY", repr=False)
+    pixabay_base_url: WebUrl = _variable("YTEMPIRE_PIXABAY_BASE_URL")
     trend_sources: Annotated[tuple[TrendSourceName, ...], BeforeValidator(_list)] = _variable(
         "YTEMPIRE_TREND_SOURCES", ("custom",)
     )
