@@ -461,7 +461,37 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Paid(Generic[T]):
-    """What a port that may cost money answers: the value and what it was charged."""
+    """What a port that may cost money answers: the value and each call's charge, in order.
+
+    Their `shard`s are distinct within an operation: 0, 1, ... in the order of the calls.
+    """
 
     value: T
-    charge: Charge
+    charges: tuple[Charge, ...]
+
+
+class AccountEffect(StrEnum):
+    """What a host's refusal means for the account that was refused."""
+
+    COOL = "cooled"
+    BENCH = "project_benched"
+    REAUTHORISE = "needs_reauth"
+    DISABLE = "disabled"
+    SUSPEND = "suspended"
+    DOUBT = "refused"
+    CONFIGURE = "misconfigured"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTrouble:
+    """What a host said about an account, beside what it said about the work.
+
+    `until` is when the account may serve again by itself, None: not before a person acts (or, for
+    `DOUBT`, at once). `rotate`: another account of the channel may do the same work now.
+    """
+
+    account_id: UUID
+    effect: AccountEffect
+    reason: str
+    until: datetime | None = None
+    rotate: bool = False

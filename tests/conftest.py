@@ -10,6 +10,7 @@ make_data_dir        makes throw-away data folders with short paths; stops what 
 import os
 import re
 import shutil
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts background jobs with SIGINT ignored, and children would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if SCRUBBED.fullmatch(name)]:
         del os.environ[name]
     worker_input = getattr(config, "workerinput", None)

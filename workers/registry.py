@@ -35,15 +35,16 @@ HostFor = Callable[[Account, str], Host]
 """From an account and the name of the channel it uploads for to its host."""
 
 
-def published_folder(settings: Settings) -> Path:
-    """Where the embedded host publishes."""
-    return settings.data_dir / "published"
-
-
 def _template_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> ScriptWriter:
     from pipeline.providers.writer_local import TemplateWriter
 
     return TemplateWriter()
+
+
+def _openai_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> ScriptWriter:
+    from workers.openai_provider import make_writer
+
+    return make_writer(settings, stack)
 
 
 def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
@@ -56,16 +57,24 @@ def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostF
     from pipeline.providers.host_local import LocalHost
 
     def host_for(account: Account, channel_name: str) -> Host:
-        if account.channel_id is None:
-            raise Rejected(f"account {account.email} belongs to no channel")
+        if account.channel_id is None or account.provider != "local":
+            raise Rejected(
+                f"account {account.email} belongs to YouTube: set YTEMPIRE_HOST_PROVIDER=youtube"
+            )
         return LocalHost(
-            published_folder(settings),
+            settings.published_folder,
             channel_id=account.channel_id,
             channel_name=channel_name,
             clock=_now,
         )
 
     return host_for
+
+
+def _youtube_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostFor:
+    from workers.youtube import youtube_hosts
+
+    return youtube_hosts(settings, pool)
 
 
 def _now() -> datetime:
@@ -209,10 +218,12 @@ FOOTAGE: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Footage]] = {
 }
 SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], ScriptWriter]] = {
     "local": _template_writer,
+    "openai": _openai_writer,
 }
 NARRATORS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Narrator]] = {
     "local": _espeak_narrator,
 }
 HOSTS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], HostFor]] = {
     "local": _local_hosts,
+    "youtube": _youtube_hosts,
 }

@@ -14,6 +14,7 @@ from pipeline.providers.store import ObjectStore
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
 from workers.registry import FOOTAGE, HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor, check_feeds
+from workers.secrets import SecretKeys, secret_keys
 from workers.settings import Settings, SettingsError
 
 
@@ -29,6 +30,7 @@ class Runtime:
     footage: Footage
     renderer: Renderer
     host_for: HostFor
+    keys: SecretKeys
     chance: random.Random
 
     @property
@@ -59,6 +61,7 @@ async def open_runtime(
             footage=FOOTAGE[settings.footage_provider](settings, pool, stack),
             renderer=FilmRenderer(RenderOptions(ffmpeg=Path(get_ffmpeg_exe()))),
             host_for=HOSTS[settings.host_provider](settings, pool, stack),
+            keys=secret_keys(settings),
             chance=random.Random(),  # noqa: S311 - spreads retries, guards nothing
         )
 

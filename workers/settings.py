@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +17,7 @@ from pydantic import (
 )
 
 PREFIX = "YTEMPIRE_"
+OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 TrendSourceName = Literal["google_trends", "hackernews", "wikimedia", "reddit", "custom"]
 
@@ -45,6 +47,22 @@ def _variable(name: str, default: Any = None) -> Any:
     return Field(default, validation_alias=name)
 
 
+def _secret(name: str) -> Any:
+    return Field(None, validation_alias=name, repr=False)
+
+
+def _root(address: str) -> str:
+    """The address without a slash at its end; `ValueError` for what no HTTP client takes."""
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be the http:// or https:// address of a server")
+    return address.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_root)]
+Concurrency = Annotated[int, Field(ge=1, le=1000)]
+
+
 class Settings(BaseModel):
     """Every setting of a process; `docs/reference/settings.md` documents each variable."""
 
@@ -53,7 +71,7 @@ class Settings(BaseModel):
     data_dir: Annotated[Path, AfterValidator(_absolute)] = _variable("YTEMPIRE_DATA_DIR")
     database_url: str | None = _variable("DATABASE_URL")
     artifact_url: str | None = _variable("YTEMPIRE_ARTIFACT_URL")
-    script_provider: Literal["local"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
+    script_provider: Literal["local", "openai"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
     voice_provider: Literal["local"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
     footage_provider: Literal["local", "folder", "pexels", "pixabay"] = _variable(
         "YTEMPIRE_FOOTAGE_PROVIDER", "local"
@@ -63,7 +81,10 @@ class Settings(BaseModel):
     pexels_base_url: WebUrl = _variable("YTEMPIRE_PEXELS_BASE_URL")
     pixabay_api_key: str | None = Field(None, validation_alias="PIXABAY_API_KEY", repr=False)
     pixabay_base_url: WebUrl = _variable("YTEMPIRE_PIXABAY_BASE_URL")
-    host_provider: Literal["local"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    host_provider: Literal["local", "youtube"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    google_api_root: str | None = _variable("YTEMPIRE_GOOGLE_API_ROOT")
+    google_token_uri: str | None = _variable("YTEMPIRE_GOOGLE_TOKEN_URI")
+    secret_keys: str | None = Field(None, validation_alias="YTEMPIRE_SECRET_KEYS", repr=False)
     trend_sources: Annotated[tuple[TrendSourceName, ...], BeforeValidator(_list)] = _variable(
         "YTEMPIRE_TREND_SOURCES", ("custom",)
     )
@@ -75,12 +96,17 @@ class Settings(BaseModel):
         None, validation_alias="REDDIT_CLIENT_SECRET", repr=False
     )
     log_format: Literal["console", "json"] = _variable("YTEMPIRE_LOG_FORMAT", "console")
+    openai_api_key: str | None = _secret("OPENAI_API_KEY")
+    openai_base_url: HttpUrl = _variable("OPENAI_BASE_URL", OPENAI_BASE_URL)
+    openai_organization: str | None = _variable("OPENAI_ORG_ID")
+    openai_project: str | None = _variable("OPENAI_PROJECT_ID")
+    openai_model: str = _variable("YTEMPIRE_OPENAI_MODEL", "gpt-6-sol")
+    openai_concurrency: Concurrency = _variable("YTEMPIRE_OPENAI_CONCURRENCY", 8)
+    prices_file: Path | None = _variable("YTEMPIRE_PRICES_FILE")
     # The usual variables of the S3 client; read only when the artifact store is a bucket.
     aws_access_key_id: str | None = _variable("AWS_ACCESS_KEY_ID")
-    aws_secret_access_key: str | None = Field(
-        None, validation_alias="AWS_SECRET_ACCESS_KEY", repr=False
-    )
-    aws_session_token: str | None = Field(None, validation_alias="AWS_SESSION_TOKEN", repr=False)
+    aws_secret_access_key: str | None = _secret("AWS_SECRET_ACCESS_KEY")
+    aws_session_token: str | None = _secret("AWS_SESSION_TOKEN")
     aws_region: str | None = _variable("AWS_REGION")
     aws_endpoint_url: str | None = _variable("AWS_ENDPOINT_URL")
     unknown: tuple[str, ...] = Field((), exclude=True)
@@ -111,6 +137,11 @@ class Settings(BaseModel):
     def from_process(cls) -> Self:
         """The settings of this process; see `from_env`."""
         return cls.from_env(os.environ)
+
+    @property
+    def published_folder(self) -> Path:
+        """Where the embedded host publishes."""
+        return self.data_dir / "published"
 
     @classmethod
     def variables(cls) -> tuple[str, ...]:

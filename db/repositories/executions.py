@@ -26,6 +26,13 @@ class Execution:
     priority: int
     publish_at: datetime | None
     channel_id: UUID
+    approved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionApproved:
+    current_step: str
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class ExecutionAdrift:
 
 
 ROWS = {
+    "execution_approve": ExecutionApproved,
     "execution_lock": ExecutionState,
     "execution_load": Execution,
     "execution_list": ExecutionListed,
@@ -175,6 +183,13 @@ class Executions:
             delay=delay,
             error=error,
         )
+
+    async def approve(self, *, execution_id: UUID, approved_by: str) -> ExecutionApproved | None:
+        """None when the run does not wait for anybody."""
+        row = await _SQL["execution_approve"].maybe(
+            self._connection, execution_id=execution_id, approved_by=approved_by
+        )
+        return ExecutionApproved(**row) if row else None
 
     async def mark_failed(
         self, *, execution_id: UUID, error: str, details: Mapping[str, Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,24 @@ DEFAULT_MAX_ATTEMPTS = 3
 JOB_TYPE_CHARACTERS = 100
 QUEUE_NAME_BYTES = 40  # its NOTIFY channel must fit the 63 bytes of a name
 KEY_CHARACTERS = 200
+
+
+@dataclass(slots=True)
+class Handover:
+    """A worker that is ending a job takes the next one up itself: the first job enqueued for one of
+    its queues (None: any) needs no notification, which would only wake the others in vain."""
+
+    queues: frozenset[str] | None
+    used: bool = False
+
+    def take(self, queue: str) -> bool:
+        if self.used or not (self.queues is None or queue in self.queues):
+            return False
+        self.used = True
+        return True
+
+
+handover: ContextVar[Handover | None] = ContextVar("handover", default=None)
 
 
 class IdempotencyConflict(ConstraintViolated):
@@ -70,6 +89,8 @@ async def enqueue(
             size, length of names, NUL in text); the message names it.
     """
     check_names(job_type=job_type, queue=queue, idempotency_key=idempotency_key)
+    passed_on = handover.get()
+    quiet = passed_on is not None and scheduled_for is None and passed_on.take(queue)
     try:
         row = await STATEMENTS["job_insert"].maybe(
             connection,
@@ -83,6 +104,7 @@ async def enqueue(
             queueing_lock=queueing_lock,
             idempotency_key=idempotency_key,
             requested_by=requested_by,
+            quiet_queue=queue if quiet else "",
         )
     except UniqueViolated as error:
         if error.constraint != "uq_queue_queueing_lock":

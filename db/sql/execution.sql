@@ -22,7 +22,8 @@ SELECT status, current_step FROM workflow_executions WHERE id = $1 FOR UPDATE;
 
 -- name: execution_load :one
 -- parameters: execution_id
-SELECT e.id, e.status, e.video_id, e.trend_id, e.trigger_data, e.priority, e.publish_at, e.channel_id
+SELECT e.id, e.status, e.video_id, e.trend_id, e.trigger_data, e.priority, e.publish_at, e.channel_id,
+       e.approved_at
   FROM workflow_executions e
  WHERE e.id = $1;
 
@@ -60,6 +61,15 @@ UPDATE workflow_executions
        error_message = $5, retry_count = retry_count + 1,
        heartbeat_at = clock_timestamp()
  WHERE id = $1;
+
+-- name: execution_approve :maybe
+-- parameters: execution_id, approved_by
+-- None when the run does not wait.
+UPDATE workflow_executions
+   SET status = 'queued', approved_at = clock_timestamp(), approved_by = $2, error_message = NULL,
+       heartbeat_at = clock_timestamp()
+ WHERE id = $1 AND status = 'waiting'
+RETURNING current_step, priority;
 
 -- name: execution_mark_failed :exec
 -- parameters: execution_id, error, details

@@ -239,12 +239,16 @@ SELECT queue.job_end($1, $2, $3, $4, $5, $6, $7,
 SELECT status FROM queue.job_queue WHERE id = $1 AND claim = $2
 
 -- name: job_insert :maybe
--- parameters: job_type, payload, queue_name, priority, scheduled_for, max_attempts, lock, queueing_lock, idempotency_key, requested_by
--- No row when the idempotency key is taken: see job_find_by_key.
+-- parameters: job_type, payload, queue_name, priority, scheduled_for, max_attempts, lock, queueing_lock, idempotency_key, requested_by, quiet_queue
+-- No row when the idempotency key is taken: see job_find_by_key. quiet_queue is the queue if the
+-- inserting worker takes the job up itself, else empty; the trigger that announces reads it once.
+WITH hush AS MATERIALIZED (SELECT set_config('ytempire.quiet_queue', $11::text, true))
 INSERT INTO queue.job_queue (
     job_type, payload, queue_name, priority, scheduled_for, max_attempts, lock, queueing_lock,
     idempotency_key, requested_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT $1::text, $2::jsonb, $3::text, $4::integer, $5::timestamptz, $6::integer, $7::text,
+       $8::text, $9::text, $10::text
+FROM hush
 ON CONFLICT (idempotency_key) DO NOTHING
 RETURNING id
 
@@ -254,15 +258,24 @@ SELECT id, job_type = $2 AND payload = $3 AS same FROM queue.job_queue WHERE ide
 
 -- name: queue_is_idle :one
 -- parameters: queues
--- Nothing to run now or soon in these queues (NULL: in any) and nothing running or to be rescued.
+-- Nothing to run now in these queues (NULL: in any) and nothing running or to be rescued. Three
+-- questions, each answered by its own partial index, whatever the history.
 SELECT NOT EXISTS (
-    SELECT FROM queue.job_queue j
-    WHERE ($1::text[] IS NULL OR j.queue_name = ANY($1)) AND (
-        j.status = 'processing'
-        OR (j.status = 'pending' AND NOT j.blocked
-            AND (j.ready OR coalesce(j.next_retry_at, j.scheduled_for) <= clock_timestamp())
-            AND NOT EXISTS (SELECT FROM queue.queue_state s
-                            WHERE s.queue_name = j.queue_name AND s.paused_at IS NOT NULL))))
+        SELECT FROM queue.job_queue j
+        WHERE j.status = 'processing' AND ($1::text[] IS NULL OR j.queue_name = ANY($1)))
+   AND NOT EXISTS (
+        SELECT FROM queue.job_queue j
+        WHERE j.status = 'pending' AND j.ready AND NOT j.blocked
+          AND ($1::text[] IS NULL OR j.queue_name = ANY($1))
+          AND NOT EXISTS (SELECT FROM queue.queue_state s
+                          WHERE s.queue_name = j.queue_name AND s.paused_at IS NOT NULL))
+   AND NOT EXISTS (
+        SELECT FROM queue.job_queue j
+        WHERE j.status = 'pending' AND NOT j.ready AND NOT j.blocked
+          AND coalesce(j.next_retry_at, j.scheduled_for) <= now()
+          AND ($1::text[] IS NULL OR j.queue_name = ANY($1))
+          AND NOT EXISTS (SELECT FROM queue.queue_state s
+                          WHERE s.queue_name = j.queue_name AND s.paused_at IS NOT NULL))
     AS idle
 
 -- name: job_delete_ended :exec

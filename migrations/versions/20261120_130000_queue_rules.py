@@ -20,7 +20,11 @@ ALTER TABLE queue.job_queue
     ADD CONSTRAINT failed_has_error CHECK (status <> 'failed' OR last_error IS NOT NULL),
     ADD CONSTRAINT counters_not_negative CHECK (attempts >= 0 AND crashes >= 0),
     ADD CONSTRAINT named_job_type CHECK (job_type <> ''),
-    ADD CONSTRAINT named_queue CHECK (queue_name <> '');
+    ADD CONSTRAINT named_queue CHECK (queue_name <> ''),
+    -- What would keep a waiting job out of the fetch index for ever.
+    ADD CONSTRAINT blocked_by_a_lock CHECK (NOT blocked OR lock IS NOT NULL),
+    ADD CONSTRAINT not_ready_has_time CHECK (
+        ready OR coalesce(next_retry_at, scheduled_for) IS NOT NULL);
 CREATE INDEX idx_queue_ended ON queue.job_queue(completed_at)
     WHERE status IN ('completed', 'failed', 'cancelled', 'aborted');
 ALTER TABLE queue.queue_state
@@ -96,26 +100,20 @@ COMMENT ON FUNCTION queue.job_announce IS
 CREATE FUNCTION queue.job_announce_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     _first record;
+    _quiet text := coalesce(current_setting('ytempire.quiet_queue', true), '');
 BEGIN
-    IF current_setting('ytempire.quiet_queue', true) IS NOT NULL THEN
-        -- The worker that finishes its job in this transaction takes one of these up itself.
-        FOR _first IN
-            SELECT DISTINCT ON (i.queue_name) i.queue_name, i.id,
-                   count(*) OVER (PARTITION BY i.queue_name) AS jobs
-            FROM inserted i WHERE i.status = 'pending' ORDER BY i.queue_name, i.seq
-        LOOP
-            IF _first.jobs > 1
-               OR _first.queue_name <> current_setting('ytempire.quiet_queue', true) THEN
-                PERFORM queue.job_announce(_first.queue_name, 'job_inserted', _first.id);
-            END IF;
-        END LOOP;
-        RETURN NULL;
+    IF _quiet <> '' THEN
+        PERFORM set_config('ytempire.quiet_queue', '', true); -- it is for one statement
     END IF;
     FOR _first IN
-        SELECT DISTINCT ON (i.queue_name) i.queue_name, i.id
+        SELECT DISTINCT ON (i.queue_name) i.queue_name, i.id,
+               count(*) OVER (PARTITION BY i.queue_name) AS jobs
         FROM inserted i WHERE i.status = 'pending' ORDER BY i.queue_name, i.seq
     LOOP
-        PERFORM queue.job_announce(_first.queue_name, 'job_inserted', _first.id);
+        -- The worker that ends its job in this transaction takes up a single next one itself.
+        IF _first.queue_name <> _quiet OR _first.jobs > 1 THEN
+            PERFORM queue.job_announce(_first.queue_name, 'job_inserted', _first.id);
+        END IF;
     END LOOP;
     RETURN NULL;
 END
@@ -130,7 +128,7 @@ CREATE TRIGGER announce_inserted AFTER INSERT ON queue.job_queue
 CREATE FUNCTION queue.job_announce_updated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.status = 'pending' THEN
-        -- Without the job's id, so that a thousand rows becoming due make one notification.
+        -- Without the job's id, so that a thousand rows put back make one notification.
         PERFORM queue.job_announce(NEW.queue_name, 'job_inserted', NULL);
     ELSE
         PERFORM queue.job_announce(NEW.queue_name, 'abort_job_requested', NEW.id);
@@ -141,7 +139,7 @@ $$;
 CREATE TRIGGER announce_pending AFTER UPDATE ON queue.job_queue
     FOR EACH ROW WHEN (
         NEW.status = 'pending' AND NOT NEW.blocked AND (
-            OLD.status <> 'pending' OR OLD.blocked OR (NEW.ready AND NOT OLD.ready)
+            OLD.status <> 'pending' OR OLD.blocked
             OR OLD.queue_name <> NEW.queue_name
             OR OLD.scheduled_for IS DISTINCT FROM NEW.scheduled_for
             OR OLD.next_retry_at IS DISTINCT FROM NEW.next_retry_at))
@@ -174,7 +172,9 @@ ALTER TABLE queue.job_queue
     DROP CONSTRAINT failed_has_error,
     DROP CONSTRAINT counters_not_negative,
     DROP CONSTRAINT named_job_type,
-    DROP CONSTRAINT named_queue;
+    DROP CONSTRAINT named_queue,
+    DROP CONSTRAINT blocked_by_a_lock,
+    DROP CONSTRAINT not_ready_has_time;
 """
 
 

@@ -6,6 +6,7 @@ topics and other channels get other turns of phrase.
 """
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class TemplateWriter:
             unit_type="words",
             rate=Decimal(0),
         )
-        return Paid(script, charge)
+        return Paid(script, (charge,))
 
 
 def _phrases(language: str) -> Phrases:
@@ -140,6 +141,7 @@ def _first(facts: Sequence[tuple[int, str]], phrases: Phrases) -> int:
 def _spoken(fact: str) -> str:
     """The fact without pictures, which are not spoken; empty when nothing else is left."""
     text = " ".join("".join(" " if _is_picture(c) else c for c in fact).split())
+    text = re.sub(r" (?=[.,;:!?…])", "", text)  # where a picture stood before the mark
     return text if any(c.isalnum() for c in text) else ""
 
 

@@ -40,15 +40,20 @@ def heading(
     flush_right: bool = False,
 ) -> Heading:
     """Set a heading within `box`, its block's middle at the box's."""
-    block = fit(
-        words_of(text),
-        face,
-        largest=largest,
-        smallest=smallest,
-        width=box.width,
-        max_lines=max_lines,
-        tracking=-0.018,
-    )
+    words, most = words_of(text), largest
+    while True:
+        block = fit(
+            words,
+            face,
+            largest=most,
+            smallest=smallest,
+            width=box.width,
+            max_lines=max_lines,
+            tracking=-0.018,
+        )
+        if block.height <= box.height or block.type.size <= smallest:
+            break
+        most = max(smallest, block.type.size * 0.95)
     size = block.type.size
     top = box.centre[1] - block.height / 2
     lines = []

@@ -53,7 +53,7 @@ def demo(
     if not source.topics:
         raise CommandError(f"no usable topic in {file}")
 
-    async def command() -> list[Ended]:
+    async def command() -> tuple[list[Ended], Path]:
         async with session() as opened:
             with _alone(opened.settings):
                 imported = await import_topics(opened.pool, source.topics)
@@ -62,11 +62,14 @@ def demo(
                 channel = await _channel(opened.pool, vertical=vertical)
                 runs = await _runs(opened.pool, channel, videos, source.topics, file)
                 with Crew(opened.settings) as crew:
-                    return await watch_runs(opened.pool, runs, each=crew.keep_going)
+                    ended = await watch_runs(opened.pool, runs, each=crew.keep_going)
+            return ended, opened.settings.published_folder / "index.html"
 
-    ended = run_async(command)
+    ended, page = run_async(command)
     for run in ended:
         _show(run, out)
+    if page.exists():
+        stdout().print(Text(f"\nall your videos: {page}"), soft_wrap=True)
     failed = sum(run.status != ExecutionStatus.SUCCESS for run in ended)
     if failed:
         raise CommandError(f"{failed} of {len(ended)} runs did not succeed; see above")

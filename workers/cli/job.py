@@ -24,6 +24,7 @@ from workers.cli.output import (
     short,
 )
 from workers.cli.queue_session import ago, full_id, note_of, run
+from workers.queue.retention import prune
 
 MOST_BY_FILTER = 10_000
 
@@ -195,7 +196,7 @@ def purge(
 ) -> None:
     """Delete ended jobs and their history, in small batches."""
     try:
-        seconds = parse_duration(older_than).total_seconds()
+        age = parse_duration(older_than)
     except ValueError as error:
         raise CommandError(f"--older-than: {error}", ExitCode.USAGE) from error
     statuses = [status.value] if status else list(ENDED)
@@ -206,16 +207,12 @@ def purge(
 
     async def count(pool: Pool) -> int:
         async with acquired(pool) as connection:
-            return await Jobs(connection).count_ended(older_than_seconds=seconds, statuses=statuses)
+            return await Jobs(connection).count_ended(
+                older_than_seconds=age.total_seconds(), statuses=statuses
+            )
 
     async def delete(pool: Pool) -> int:
-        deleted = 0
-        async with acquired(pool) as connection:
-            while batch := await Jobs(connection).delete_ended_batch(
-                older_than_seconds=seconds, statuses=statuses
-            ):
-                deleted += batch
-        return deleted
+        return await prune(pool, older_than=age, statuses=statuses)
 
     found = run(count)
     if not dry_run and found and not yes:

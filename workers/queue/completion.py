@@ -22,6 +22,7 @@ from procrastinate.job_context import JobContext
 
 from db.errors import CommitUnknown, Contended, Unavailable
 from db.pool import PoolConnection, transaction
+from db.repositories.jobs import Handover, handover
 from db.statements import load
 from pipeline.errors import LostClaim
 from workers.queue.claims import Claim
@@ -59,6 +60,7 @@ async def ending(context: JobContext, outcome: Outcome) -> AsyncIterator[PoolCon
         raise RuntimeError(f"job {claim.job_id} has already ended as {claim.settled}")
     arguments = ending_arguments(outcome)
     status: str | None = None
+    passing_on = handover.set(_handover(manager, claim, context))
     try:
         async with transaction(connector.pool) as connection:
             yield connection
@@ -69,6 +71,8 @@ async def ending(context: JobContext, outcome: Outcome) -> AsyncIterator[PoolCon
     except CommitUnknown:
         if not await _was_committed(connector, claim):
             raise
+    finally:
+        handover.reset(passing_on)
     claim.settled = status
     connector.wake()
 
@@ -104,6 +108,14 @@ async def record(
 def attempts_allowed(context: JobContext) -> int | None:
     """How many runs the running job may have in all; None leaves it to its task's strategy."""
     return _claim(context)[1].max_attempts
+
+
+def _handover(manager: JobQueueManager, claim: Claim, context: JobContext) -> Handover | None:
+    """None when this worker will not look for the next job at once."""
+    if manager.is_stopping(claim.worker_id) or not manager.connector.can_wake:
+        return None
+    queues = context.worker_queues
+    return Handover(queues=None if queues is None else frozenset(queues))
 
 
 def _claim(context: JobContext) -> tuple[JobQueueManager, Claim]:

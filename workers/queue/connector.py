@@ -150,6 +150,11 @@ class JobQueueConnector(connector.BaseAsyncConnector):
         for listener in self._listeners:
             listener.wake()
 
+    @property
+    def can_wake(self) -> bool:
+        """Whether wake() reaches a worker."""
+        return bool(self._listeners)
+
     async def run_statement(self, statement: str, /, **arguments: Any) -> list[asyncpg.Record]:
         """Run one of our own statements on the pool; its rows. Errors as for every query."""
         return await self._execute(None, STATEMENTS[statement], arguments)

@@ -118,6 +118,11 @@ class JobQueueManager(manager.JobManager):
         if presence is not None:
             presence.stopping = True
 
+    def is_stopping(self, worker_id: int) -> bool:
+        """Whether the worker takes no more jobs, or is none of this process."""
+        presence = self._presences.get(worker_id)
+        return presence is None or presence.stopping
+
     # Jobs
 
     def claim_of(self, job: jobs.Job) -> Claim:

@@ -103,7 +103,10 @@ class Listener:
     async def _dispatch(self, connection: asyncpg.Connection[Any]) -> None:
         while not connection.is_closed():
             try:
-                message = await asyncio.wait_for(self._messages.get(), KEEPALIVE_SECONDS)
+                # Not wait_for(): before Python 3.12 it loses a cancellation that comes together
+                # with a message, and this loop would never end.
+                async with asyncio.timeout(KEEPALIVE_SECONDS):
+                    message = await self._messages.get()
             except TimeoutError:
                 await connection.execute("SELECT 1")
                 continue

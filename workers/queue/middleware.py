@@ -14,6 +14,7 @@ from workers.queue.outcomes import EndJob
 
 GOES_BACK = "jobs_go_back_at_shutdown"
 """Key of additional_context: at the end of the grace, jobs go back instead of being aborted."""
+SHUT_DOWN = "its worker was shut down before it was done"
 
 
 async def observe_job(
@@ -60,6 +61,6 @@ def _abort_message(reason: job_context.AbortReason | None) -> str:
         case job_context.AbortReason.USER_REQUEST:
             return "aborted on request"
         case job_context.AbortReason.SHUTDOWN:
-            return "its worker was shut down before it was done"
+            return SHUT_DOWN
         case _:
             return "cancelled from within its worker"

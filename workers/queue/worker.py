@@ -17,6 +17,7 @@ from db.statements import load
 from workers.queue.app import QueueApp
 from workers.queue.job_manager import WorkerIdentity, registering
 from workers.queue.middleware import GOES_BACK, observe_job
+from workers.queue.stopping import Stopper
 
 logger = structlog.get_logger(__name__)
 
@@ -43,7 +44,8 @@ async def run_worker(
     """Run one worker of an open app in this event loop.
 
     SIGTERM and SIGINT end it: no new job is taken; running ones have `shutdown_graceful_timeout`
-    seconds, after which they are cancelled and go back to the queue at once, no attempt spent.
+    seconds, after which they are cancelled and go back to the queue at once, no attempt spent; what
+    cannot be cancelled goes back a little later, with the exit of the process (see Stopper).
     With `until_idle` it also ends when its queues have nothing due, running or to be rescued
     (dead workers' jobs included), and `still_active(connection)`, if given, says that nothing else
     (such as a run whose retry is due later) is worth waiting for.
@@ -57,7 +59,7 @@ async def run_worker(
         "shutdown_graceful_timeout": shutdown_graceful_timeout,
         "additional_context": {**(additional_context or {}), GOES_BACK: True},
         "worker_middleware": [observe_job, *worker_middleware],
-        "install_signal_handlers": install_signal_handlers,
+        "install_signal_handlers": False,
     }
     if served is not None:
         options["queues"] = served
@@ -65,23 +67,36 @@ async def run_worker(
         worker = asyncio.create_task(app.run_worker_async(**options), name=f"worker {name}")
     finally:
         registering.reset(token)
+    stopper = Stopper(app.job_manager, identity, worker.cancel, grace=shutdown_graceful_timeout)
+    if install_signal_handlers:
+        stopper.install()
     watcher = asyncio.create_task(_until_idle(app, served, still_active)) if until_idle else None
     try:
-        if watcher is not None:
-            await asyncio.wait({worker, watcher}, return_when=asyncio.FIRST_COMPLETED)
-            if not worker.done():
-                watcher.result()
-                worker.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await worker
-                return
-        await worker
+        await asyncio.wait(
+            {worker} if watcher is None else {worker, watcher},
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if watcher is not None and watcher.done():
+            watcher.result()
+            worker.cancel()
+            stopper.asked = True
+        try:
+            await worker
+        except asyncio.CancelledError:
+            if not stopper.asked:
+                raise
     finally:
-        for task in (watcher, worker):
-            if task is not None and not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await _end(watcher, worker)
+        if install_signal_handlers:
+            stopper.remove()
+
+
+async def _end(*tasks: asyncio.Task[None] | None) -> None:
+    for task in tasks:
+        if task is not None and not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 async def _until_idle(

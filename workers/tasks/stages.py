@@ -15,7 +15,7 @@ from db.repositories.trends import Trends
 from db.repositories.uploads import Uploads
 from db.repositories.videos import Videos
 from pipeline.domain import Artifact, Channel, Cut, StageName, Topic, Trend
-from pipeline.errors import Deferred, LostClaim, Rejected
+from pipeline.errors import Deferred, LostClaim, Rejected, Waiting
 from pipeline.flow import FIRST_STAGE, ROUTES
 from pipeline.stages.analytics import measure
 from pipeline.stages.footage import gather_footage
@@ -198,7 +198,15 @@ def _seed(video_id: UUID) -> int:
 
 
 async def publish(runtime: Runtime, claim: Claim) -> Performance:
-    """upload: private first, then exactly that video made visible."""
+    """upload: private first, then exactly that video made visible.
+
+    Review comes before anything leaves the house: a channel that does not publish by itself waits.
+    """
+    if not claim.channel.auto_publish and claim.execution.approved_at is None:
+        raise Waiting(
+            f"channel {claim.channel.name!r} publishes what a person approved: look at the video, "
+            f"then ytempire run approve {claim.execution.id}"
+        )
     expected = claim.channel.youtube_channel_id
     if expected is None:
         raise Rejected(f"channel {claim.channel.name!r} has no YouTube channel id to publish to")
@@ -222,6 +230,7 @@ async def publish(runtime: Runtime, claim: Claim) -> Performance:
             execution_id=claim.execution.id,
             account=account,
             expected_channel_id=expected,
+            keys=runtime.keys,
         ),
         store=runtime.store,
         scratch=claim.own_scratch,

@@ -154,7 +154,8 @@ async def listen(app, queues):
             on_notification=on_notification, channels=get_channel_for_queues(queues)
         )
     )
-    await ready.wait()
+    async with asyncio.timeout(20):
+        await ready.wait()
     return heard, task
 
 
@@ -186,11 +187,12 @@ async def test_a_batch_is_announced_once(app, pool):
 async def test_listening_survives_its_connection_and_any_payload(app, pool):
     heard, task = await listen(app, None)
     await pool.execute("NOTIFY procrastinate_any_queue_v1, 'not json'")
+    async with asyncio.timeout(20):
+        assert await heard.get() == ("procrastinate_any_queue_v1", "not json")
     await pool.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE application_name = 'ytempire listen' AND datname = current_database()"
     )
-    assert await heard.get()
 
     async def announced():
         await pool.execute("INSERT INTO queue.job_queue (job_type) VALUES ('t')")

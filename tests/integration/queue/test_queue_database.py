@@ -1,6 +1,7 @@
 """Statements, rules of the table, and driver errors in our words."""
 
 import dataclasses
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -19,6 +20,7 @@ from db.pool import acquired, transaction
 from db.repositories import jobs, queues
 from db.repositories.jobs import AlreadyWaiting, IdempotencyConflict, enqueue
 from db.statements import load
+from workers.queue.retention import prune
 
 SQL = load("job_queue")
 
@@ -57,6 +59,13 @@ async def test_nonsense_is_refused_by_the_table(pool, case):
     with pytest.raises(asyncpg.CheckViolationError) as caught:
         await pool.execute(f"INSERT INTO queue.job_queue {values}")
     assert constraint in caught.value.constraint_name
+
+
+@pytest.mark.parametrize("change", ["blocked = true", "ready = false, scheduled_for = NULL"])
+async def test_a_waiting_job_cannot_be_hidden_for_ever(pool, change):
+    await pool.execute("INSERT INTO queue.job_queue (job_type, scheduled_for) VALUES ('t', NULL)")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.execute(f"UPDATE queue.job_queue SET {change}")
 
 
 async def test_rows_written_by_hand_are_made_whole(pool):
@@ -150,3 +159,24 @@ async def test_json_keeps_its_values_and_refuses_nan(pool):
 async def test_queue_status_of_an_empty_database_is_empty(pool):
     async with acquired(pool) as connection:
         assert await queues.Queues(connection).status() == []
+
+
+async def test_pruning_takes_only_what_ended_long_ago_in_batches(pool):
+    await pool.execute(
+        """INSERT INTO queue.job_queue (job_type, status, completed_at)
+           SELECT 't', CASE n % 3 WHEN 0 THEN 'failed' ELSE 'completed' END,
+                  now() - make_interval(days => n) FROM generate_series(0, 29) AS n"""
+    )
+    await pool.execute("INSERT INTO queue.job_queue (job_type) VALUES ('t')")
+    week = timedelta(days=6, hours=12)
+    assert await prune(pool, older_than=week, statuses=["failed"], batch=3, pause=0) == 7
+    assert await prune(pool, older_than=week, batch=5, pause=0) == 16
+    assert await pool.fetchval("SELECT count(*) FROM queue.job_queue") == 8
+
+
+async def test_a_paused_queue_does_not_keep_a_worker_waiting(app, workers, pool):
+    await pool.execute("INSERT INTO queue.job_queue (job_type, queue_name) VALUES ('t', 'p')")
+    async with acquired(pool) as connection:
+        await queues.Queues(connection).pause("p", by="t", reason=None)
+    await workers.drain()
+    assert await pool.fetchval("SELECT status FROM queue.job_queue") == "pending"

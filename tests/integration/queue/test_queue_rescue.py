@@ -140,6 +140,34 @@ async def test_job_still_running_after_the_grace_goes_back_at_once(
     assert row["last_error"] == "its worker was shut down before it was done"
 
 
+async def test_a_second_signal_gives_back_what_cannot_be_cancelled(
+    pool, database_url, processes, job
+):
+    """A thread cannot be stopped: its job goes back and its process leaves without it."""
+    worker = processes(database_url)
+    job_id = await put(pool, "stubborn", payload={"seconds": 600})
+    await eventually(lambda: has_status(job, job_id, "processing"))
+    await asyncio.to_thread(worker.stdout.readline)
+    worker.terminate()
+    await asyncio.sleep(0.3)
+    assert worker.poll() is None
+    worker.terminate()
+    assert await asyncio.to_thread(worker.wait, 30) == 1
+    row = await job(job_id)
+    assert (row["status"], row["attempts"], row["crashes"]) == ("pending", 0, 0)
+
+
+async def test_what_ignores_the_end_of_the_grace_is_given_back_in_time(
+    pool, database_url, processes, job
+):
+    worker = processes(database_url, "--grace", "0.1")
+    job_id = await put(pool, "stubborn", payload={"seconds": 600})
+    await eventually(lambda: has_status(job, job_id, "processing"))
+    worker.terminate()
+    assert await asyncio.to_thread(worker.wait, 60) == 1
+    assert (await job(job_id))["status"] == "pending"
+
+
 async def test_chain_survives_the_murder_of_its_workers(pool, database_url, processes):
     """Every link's effect and successor are one commit: no link is lost, none written twice."""
     links = 30

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from procrastinate import JobContext, RetryStrategy, utils
 
-from db.pool import transaction
+from db.pool import connect, transaction
 from db.repositories.jobs import enqueue
 from pipeline.errors import LostClaim
+from tests.services.queue_fixtures import eventually
 from workers.queue.completion import completing, ending
 from workers.queue.outcomes import EndJob, Fail, Retry, Snooze
 
@@ -167,3 +168,31 @@ async def test_retry_delay_ignores_the_clock_of_the_host(app, workers, job, monk
     await workers.drain()
     row = await job(job_id)
     assert timedelta(seconds=590) < row["next_retry_at"] - row["started_at"] < timedelta(hours=1)
+
+
+async def test_next_job_of_the_finishing_worker_wakes_nobody_else(app, workers, database_url, pool):
+    """One next job is the finishing worker's own; of two, the second is for everybody."""
+    heard = []
+    connection = await connect(database_url)
+    await connection.add_listener("procrastinate_any_queue_v1", lambda *args: heard.append(args[3]))
+    done = []
+
+    @app.task(name="link", pass_context=True)
+    async def link(context: JobContext, n, width=1):
+        async with completing(context) as transaction_connection:
+            for _ in range(width if n else 0):
+                await enqueue(transaction_connection, job_type="link", payload={"n": n - 1})
+        done.append(n)
+
+    workers.start()
+    await eventually(lambda: pool.fetchval("SELECT count(*) FROM queue.job_workers"))
+    await eventually(lambda: app.connector.can_wake)
+    await link.defer_async(n=5)
+    await eventually(lambda: len(done) == 6)
+    await connection.execute("SELECT 1")
+    assert len(heard) == 1
+    await link.defer_async(n=1, width=2)
+    await eventually(lambda: len(done) == 9)
+    await connection.execute("SELECT 1")
+    assert len(heard) == 3
+    await connection.close()

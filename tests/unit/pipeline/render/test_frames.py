@@ -77,6 +77,10 @@ def test_type_stays_inside_the_safe_area(frame_format: VideoFormat, title: str) 
     assert safe.left <= box.left <= box.right <= safe.right
     assert safe.top <= box.top <= box.bottom <= safe.bottom
     assert artist._mark.y >= safe.top - 8
+    # What stands above the title stays clear of the channel's mark.
+    above = scene._kicker[0] if scene._kicker else None
+    if above is not None:
+        assert above.y >= artist._mark.y + artist._mark.height - 8
 
 
 @pytest.mark.parametrize("frame_format", FORMATS, ids=str)
