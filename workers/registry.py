@@ -21,6 +21,7 @@ from db.repositories.accounts import Account
 from pipeline.domain import MediaShape
 from pipeline.errors import Rejected
 from pipeline.ports import Footage, Narrator, ScriptWriter, TrendSource, VideoHost, VideoStatistics
+from workers.provider_gate import GatedNarrator, GatedWriter, ProviderGate
 from workers.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -44,13 +45,24 @@ def _template_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> S
 def _openai_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> ScriptWriter:
     from workers.openai_provider import make_writer
 
-    return make_writer(settings, stack)
+    gate = ProviderGate(pool, "openai", concurrency=settings.openai_concurrency)
+    return GatedWriter(make_writer(settings, stack), gate)
 
 
 def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
-    from pipeline.providers.narrator_local import EspeakNarrator
+    from pipeline.providers.narrator_local import EspeakNarrator, EspeakOptions
 
-    return EspeakNarrator()
+    try:
+        return EspeakNarrator(EspeakOptions(variant=settings.voice))
+    except ValueError as error:
+        raise SettingsError(f"YTEMPIRE_VOICE: {error}") from error
+
+
+def _elevenlabs_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
+    from workers.elevenlabs_provider import make_narrator
+
+    gate = ProviderGate(pool, "elevenlabs", concurrency=settings.elevenlabs_concurrency)
+    return GatedNarrator(make_narrator(settings, stack), gate)
 
 
 def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostFor:
@@ -222,6 +234,7 @@ SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], ScriptWr
 }
 NARRATORS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Narrator]] = {
     "local": _espeak_narrator,
+    "elevenlabs": _elevenlabs_narrator,
 }
 HOSTS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], HostFor]] = {
     "local": _local_hosts,

@@ -16,6 +16,7 @@ from pipeline.render.renderer import FilmRenderer
 from workers.registry import FOOTAGE, HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor, check_feeds
 from workers.secrets import SecretKeys, secret_keys
 from workers.settings import Settings, SettingsError
+from workers.vendor_standing import refuse_bad_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ async def open_runtime(
     """
     await check_feeds(settings)
     async with AsyncExitStack() as stack:
+        await refuse_bad_keys(settings)
         pool = await open_pool(url, max_size=pool_size, application_name=name)
         stack.push_async_callback(pool.close)
         yield Runtime(

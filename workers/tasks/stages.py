@@ -26,6 +26,7 @@ from pipeline.stages.trend import TrendPick, pick_topic
 from pipeline.stages.upload import Uploaded, publish_video
 from pipeline.stages.voice import Narrated, narrate
 from workers.accounts import reserve_account
+from workers.analytics import SOURCE, schedule_pull
 from workers.execution import Claim, Performance, StageRunner, perform
 from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
@@ -273,9 +274,15 @@ async def pull(runtime: Runtime, claim: Claim) -> Performance:
     async def record(connection: Connection) -> None:
         videos = Videos(connection)
         await videos.set_counters(video_id=claim.video_id, statistics=measured.statistics)
+        on_youtube = account.provider == "youtube"
         await videos.upsert_metrics(
-            video_id=claim.video_id, source=account.provider, statistics=measured.statistics
+            video_id=claim.video_id,
+            source=SOURCE if on_youtube else account.provider,
+            statistics=measured.statistics,
         )
+        if on_youtube:
+            out_since = publication.published_at or claim.execution.publish_at
+            await schedule_pull(connection, claim.video_id, out_since or measured.statistics.at)
 
     return Performance(output=measured, record=record)
 
