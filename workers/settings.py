@@ -74,6 +74,10 @@ class Settings(BaseModel):
     script_provider: Literal["local", "openai"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
     voice_provider: Literal["local", "elevenlabs"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
     voice: str | None = _variable("YTEMPIRE_VOICE")
+    host_provider: Literal["local", "youtube"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    google_api_root: str | None = _variable("YTEMPIRE_GOOGLE_API_ROOT")
+    google_token_uri: str | None = _variable("YTEMPIRE_GOOGLE_TOKEN_URI")
+    secret_keys: str | None = Field(None, validation_alias="YTEMPIRE_SECRET_KEYS", repr=False)
     footage_provider: Literal["local", "folder", "pexels", "pixabay"] = _variable(
         "YTEMPIRE_FOOTAGE_PROVIDER", "local"
     )
@@ -82,10 +86,6 @@ class Settings(BaseModel):
     pexels_base_url: WebUrl = _variable("YTEMPIRE_PEXELS_BASE_URL")
     pixabay_api_key: str | None = Field(None, validation_alias="PIXABAY_API_KEY", repr=False)
     pixabay_base_url: WebUrl = _variable("YTEMPIRE_PIXABAY_BASE_URL")
-    host_provider: Literal["local", "youtube"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
-    google_api_root: str | None = _variable("YTEMPIRE_GOOGLE_API_ROOT")
-    google_token_uri: str | None = _variable("YTEMPIRE_GOOGLE_TOKEN_URI")
-    secret_keys: str | None = Field(None, validation_alias="YTEMPIRE_SECRET_KEYS", repr=False)
     trend_sources: Annotated[tuple[TrendSourceName, ...], BeforeValidator(_list)] = _variable(
         "YTEMPIRE_TREND_SOURCES", ("custom",)
     )
