@@ -111,6 +111,32 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What a source tells about the interest in a topic; None where it does not say.
+
+    `audience` counts people or requests, `votes` and `comments` are the source's own, `coverage` is
+    how many publishers are known to be at it, `age_hours` counts from its first appearance, and
+    `place` is its place in the source's list: 0 the first, 1 the last.
+    """
+
+    audience: int | None = None
+    votes: int | None = None
+    comments: int | None = None
+    coverage: int | None = None
+    age_hours: float | None = None
+    place: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTopic:
+    """A topic as a source offers it. `fact_urls` tells where each fact was read."""
+
+    topic: Topic
+    demand: Demand = field(default_factory=Demand)
+    fact_urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
     """A stored topic with its scores, each in 0..1; `opportunity` orders the choice."""
 
@@ -271,6 +297,59 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True)
+class FootageWish:
+    """What a scene wants to show. `queries` are words to search for, the most telling first.
+
+    A clip should last `min_seconds`; `width` and `height` are the frame's, in pixels.
+    """
+
+    queries: tuple[str, ...]
+    width: int
+    height: int
+    min_seconds: float
+    language: str = "en"
+
+    @property
+    def vertical(self) -> bool:
+        return self.height > self.width
+
+
+@dataclass(frozen=True, slots=True)
+class FootageCredit:
+    """Where an asset came from and under which licence: kept for claims, shown in descriptions."""
+
+    provider: str
+    asset_id: str
+    page_url: str | None
+    author: str | None
+    licence: str | None
+    fetched_at: datetime
+
+    @property
+    def key(self) -> str:
+        """The asset's name among those of all providers."""
+        return f"{self.provider}:{self.asset_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFootage:
+    """A local, verified asset and whose it is."""
+
+    scene: SceneFootage
+    credit: FootageCredit
+
+
+@dataclass(frozen=True, slots=True)
+class MediaShape:
+    """What decoding a file showed. `duration` is what could be decoded, 0 for a still."""
+
+    is_video: bool
+    duration: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class RenderedFiles:
     """What a renderer leaves in its folder. `thumbnail` is a JPEG of 1280x720."""
 
@@ -283,7 +362,7 @@ class RenderedFiles:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A rendered video with its companions, stored."""
+    """A rendered video with its companions, stored. `credits` are those of its footage, once."""
 
     video: Artifact
     thumbnail: Artifact
@@ -291,6 +370,7 @@ class Cut:
     vtt: Artifact
     duration: float
     format: VideoFormat
+    credits: tuple[FootageCredit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +461,37 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Paid(Generic[T]):
-    """What a port that may cost money answers: the value and what it was charged."""
+    """What a port that may cost money answers: the value and each call's charge, in order.
+
+    Their `shard`s are distinct within an operation: 0, 1, ... in the order of the calls.
+    """
 
     value: T
-    charge: Charge
+    charges: tuple[Charge, ...]
+
+
+class AccountEffect(StrEnum):
+    """What a host's refusal means for the account that was refused."""
+
+    COOL = "cooled"
+    BENCH = "project_benched"
+    REAUTHORISE = "needs_reauth"
+    DISABLE = "disabled"
+    SUSPEND = "suspended"
+    DOUBT = "refused"
+    CONFIGURE = "misconfigured"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTrouble:
+    """What a host said about an account, beside what it said about the work.
+
+    `until` is when the account may serve again by itself, None: not before a person acts (or, for
+    `DOUBT`, at once). `rotate`: another account of the channel may do the same work now.
+    """
+
+    account_id: UUID
+    effect: AccountEffect
+    reason: str
+    until: datetime | None = None
+    rotate: bool = False

@@ -3,6 +3,7 @@
     StageError
     ├── Transient     again later, perhaps after a stated delay; costs an attempt
     ├── Deferred      not before a stated moment (quota, budget); costs no attempt
+    │   └── OutOfCredit   the vendor wants money first: pauses the vendor as a whole
     ├── Rejected      never again: the same input would fail the same way
     ├── Waiting       a person must act first; costs no attempt
     └── LostClaim     another worker owns the work now: write nothing more
@@ -13,7 +14,7 @@ the log and its class in the step's error.
 
 from datetime import datetime
 
-from pipeline.domain import Charge
+from pipeline.domain import AccountTrouble, Charge
 
 
 class StageError(Exception):
@@ -21,11 +22,19 @@ class StageError(Exception):
 
     Attributes:
         charges: what was charged on the way to the failure; it is booked with it.
+        trouble: what it means for the account that was used; written with the failure.
     """
 
-    def __init__(self, message: str, *, charges: tuple[Charge, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        charges: tuple[Charge, ...] = (),
+        trouble: AccountTrouble | None = None,
+    ) -> None:
         super().__init__(message)
         self.charges = charges
+        self.trouble = trouble
 
 
 class Transient(StageError):
@@ -41,17 +50,47 @@ class Transient(StageError):
         *,
         retry_after: float | None = None,
         charges: tuple[Charge, ...] = (),
+        trouble: AccountTrouble | None = None,
     ) -> None:
-        super().__init__(message, charges=charges)
+        super().__init__(message, charges=charges, trouble=trouble)
         self.retry_after = retry_after
 
 
 class Deferred(StageError):
     """Cannot go on before `until` (an aware datetime); nothing is wrong with the work itself."""
 
-    def __init__(self, message: str, *, until: datetime, charges: tuple[Charge, ...] = ()) -> None:
-        super().__init__(message, charges=charges)
+    def __init__(
+        self,
+        message: str,
+        *,
+        until: datetime,
+        charges: tuple[Charge, ...] = (),
+        trouble: AccountTrouble | None = None,
+    ) -> None:
+        super().__init__(message, charges=charges, trouble=trouble)
         self.until = until
+
+
+class OutOfCredit(Deferred):
+    """The vendor does no work until somebody pays.
+
+    Attributes:
+        service: the vendor.
+        remedy: what a person should do, as one sentence.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        until: datetime,
+        service: str,
+        remedy: str,
+        charges: tuple[Charge, ...] = (),
+    ) -> None:
+        super().__init__(message, until=until, charges=charges)
+        self.service = service
+        self.remedy = remedy
 
 
 class Rejected(StageError):

@@ -5,7 +5,7 @@ docstring. Adapters translate their vendor's errors at their edge and do not inh
 `workers.runtime` is where mypy compares them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,9 @@ from pipeline.domain import (
     ArtifactKind,
     Channel,
     Film,
+    FootageWish,
+    FoundFootage,
+    FoundTopic,
     HostedVideo,
     Paid,
     Publication,
@@ -40,8 +43,12 @@ class TrendSource(Protocol):
         """The source as stored with a trend: one of the values of `trends.source`."""
         ...
 
-    async def topics(self) -> tuple[Topic, ...]:
-        """Read all topics the source offers now. Reading changes nothing."""
+    async def topics(self) -> tuple[FoundTopic, ...]:
+        """Read all topics the source offers now, no topic twice; its own order. Changes nothing.
+
+        A single item that cannot be used is left out. Raises `Transient` for a source that is away
+        or answers garbage, `Rejected` for one that sends what no honest source sends.
+        """
         ...
 
 
@@ -67,6 +74,20 @@ class Narrator(Protocol):
     @property
     def voice(self) -> str:
         """The name of the voice, as stored with a narration."""
+        ...
+
+
+class Footage(Protocol):
+    """Pictures for a scene: clips and stills with their origin."""
+
+    async def find(self, wish: FootageWish, *, used: Collection[str]) -> FoundFootage | None:
+        """The best asset for the wish whose credit's key is not in `used`, on this disk, verified.
+
+        None when nothing fits; the scene then has a generated background. A repeat within a day
+        asks and downloads nothing again. An asset that turns out broken is passed over. Raises
+        `Transient` when the provider is away, `Deferred` when it asks for rest, `Waiting` when it
+        refuses the key.
+        """
         ...
 
 

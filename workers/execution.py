@@ -39,6 +39,7 @@ from pipeline.domain import (
 )
 from pipeline.errors import LostClaim, Rejected, StageError
 from pipeline.flow import ROUTES
+from workers.accounts import after_trouble, write_trouble
 from workers.channels import channel_from_row
 from workers.progress import Progress, report_progress
 from workers.queue.completion import attempts_allowed, record
@@ -136,6 +137,7 @@ async def perform(
     except Exception as error:
         await _settle_or_lose(runtime, context, claim, error)
         return
+    log.info("step.recorded", step=stage.value, run=str(execution_id), attempt=claim.attempt)
     await asyncio.to_thread(shutil.rmtree, claim.scratch, ignore_errors=True)
 
 
@@ -239,7 +241,15 @@ async def _settle_or_lose(
 
 
 async def _settle(runtime: Runtime, context: JobContext, claim: Claim, error: Exception) -> None:
-    """Write in one commit what an error means for the step, the run and the job."""
+    """Write in one commit what an error means for the step, the run, the job and the account."""
+    if isinstance(error, StageError) and claim.stage is StageName.UPLOAD:
+        error = await after_trouble(
+            runtime.pool,
+            error,
+            execution_id=claim.execution.id,
+            channel_id=claim.channel.id,
+            video_id=claim.video_id,
+        )
     decision = decide(
         error,
         finished_attempts=context.job.attempts,
@@ -258,6 +268,10 @@ async def _settle(runtime: Runtime, context: JobContext, claim: Claim, error: Ex
         if isinstance(error, StageError) and error.charges:
             await _book(connection, claim, error.charges)
             await Videos(connection).sum_cost(video_id=claim.video_id)
+        if isinstance(error, StageError):
+            await write_trouble(
+                connection, error, execution_id=claim.execution.id, video_id=claim.video_id
+            )
         await _write_decision(connection, claim, decision, error)
 
     await record(context, _outcome(decision), write)

@@ -1,6 +1,7 @@
 """The upload journal on `video_uploads`: each entry is a commit, under the step's fence."""
 
 import secrets
+from typing import TypedDict
 from uuid import UUID
 
 from db.pool import Connection, Pool, transaction
@@ -9,6 +10,7 @@ from db.repositories.steps import Steps
 from db.repositories.uploads import Upload, Uploads
 from pipeline.domain import UploadRecord
 from pipeline.errors import LostClaim, Rejected
+from workers.secrets import SecretKeys
 
 MARKER_BYTES = 12
 
@@ -26,8 +28,10 @@ class CommittedJournal:
         execution_id: UUID,
         account: Account,
         expected_channel_id: str,
+        keys: SecretKeys,
     ) -> None:
         self._pool = pool
+        self._keys = keys
         self._step_id = step_id
         self._fence = fence
         self._video_id = video_id
@@ -59,13 +63,27 @@ class CommittedJournal:
                     f"an upload of another file is under way for this video (marker {live.marker})"
                 )
             await uploads.take_over(upload_id=live.id, fence=self._fence)
-            return _record(live)
+        return self._record(live)
+
+    def _record(self, live: Upload) -> UploadRecord:
+        session = live.session_uri
+        return UploadRecord(
+            marker=live.marker,
+            fresh=False,
+            session_uri=self._keys.open(session, **_place(live.id)) if session else None,
+            video_id=live.youtube_video_id,
+        )
 
     async def session_opened(self, session_uri: str) -> None:
         async with transaction(self._pool) as connection:
             await self._own(connection)
-            if not await Uploads(connection).set_session(
-                video_id=self._video_id, fence=self._fence, session_uri={"uri": session_uri}
+            uploads = Uploads(connection)
+            live = await uploads.find_live(video_id=self._video_id)
+            # The address is as good as a password: whoever has it may write to the upload.
+            if live is None or not await uploads.set_session(
+                video_id=self._video_id,
+                fence=self._fence,
+                session_uri=self._keys.seal(session_uri, **_place(live.id)),
             ):
                 raise LostClaim("the upload was taken over")
 
@@ -82,10 +100,11 @@ class CommittedJournal:
             raise LostClaim("the upload step was taken over")
 
 
-def _record(live: Upload) -> UploadRecord:
-    return UploadRecord(
-        marker=live.marker,
-        fresh=False,
-        session_uri=live.session_uri["uri"] if live.session_uri else None,
-        video_id=live.youtube_video_id,
-    )
+class _Place(TypedDict):
+    table: str
+    row: UUID
+    column: str
+
+
+def _place(upload_id: UUID) -> _Place:
+    return {"table": "video_uploads", "row": upload_id, "column": "session_uri"}

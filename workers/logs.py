@@ -11,7 +11,7 @@ def configure_logs(log_format: Literal["console", "json"], *, level: int = loggi
     """Send structlog's events and the standard library's records to stderr, in one format.
 
     Procrastinate tells each job's start and end at INFO; ours says the same with more, so only its
-    warnings pass.
+    warnings pass; so do Alembic's.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -46,4 +46,6 @@ def configure_logs(log_format: Literal["console", "json"], *, level: int = loggi
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    # The HTTP clients tell every address at INFO, and some vendors want their key in it.
+    for name in ("procrastinate", "alembic", "httpx", "httpx2", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -120,6 +120,10 @@ async def start_run(
     return Started(execution_id, video_id, job_id, new=True)
 
 
+class NotWaiting(Exception):
+    """The run is not waiting for a person."""
+
+
 class RacedKey(Exception):
     """Another request with the same idempotency key won; look it up in a new transaction."""
 
@@ -174,6 +178,34 @@ async def enqueue_step(
     )
     await Steps(connection).set_job(execution_id=execution_id, step=stage, job_id=job_id)
     return job_id
+
+
+async def approve_run(connection: Connection, execution_id: UUID, *, approved_by: str) -> None:
+    """Let a run go on that waits for a person. Raises `NotWaiting`."""
+    approved = await Executions(connection).approve(
+        execution_id=execution_id, approved_by=approved_by
+    )
+    if approved is None:
+        raise NotWaiting(f"run {execution_id} does not wait for an approval")
+    await enqueue_step(
+        connection,
+        execution_id=execution_id,
+        stage=StageName(approved.current_step),
+        priority=approved.priority,
+    )
+
+
+async def wake_runs(connection: Connection, account_id: UUID) -> int:
+    """Let the runs go on that waited for an account of their channel; how many there were."""
+    woken = await Executions(connection).wake_for_account(account_id=account_id)
+    for run in woken:
+        await enqueue_step(
+            connection,
+            execution_id=run.execution_id,
+            stage=StageName(run.step),
+            priority=run.priority,
+        )
+    return len(woken)
 
 
 async def reconcile(pool: Pool) -> int:

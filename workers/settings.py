@@ -5,10 +5,21 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 PREFIX = "YTEMPIRE_"
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+
+TrendSourceName = Literal["google_trends", "hackernews", "wikimedia", "reddit", "custom"]
 
 
 class SettingsError(Exception):
@@ -19,8 +30,37 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def _list(text: Any) -> Any:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else ()
+
+
+def _web_url(text: str | None) -> str | None:
+    if text is not None and not text.startswith(("https://", "http://")):
+        raise ValueError("must begin with https:// or http://")
+    return text
+
+
+WebUrl = Annotated[str | None, AfterValidator(_web_url)]
+
+
 def _variable(name: str, default: Any = None) -> Any:
     return Field(default, validation_alias=name)
+
+
+def _secret(name: str) -> Any:
+    return Field(None, validation_alias=name, repr=False)
+
+
+def _root(address: str) -> str:
+    """The address without a slash at its end; `ValueError` for what no HTTP client takes."""
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be the http:// or https:// address of a server")
+    return address.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_root)]
+Concurrency = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Settings(BaseModel):
@@ -31,16 +71,50 @@ class Settings(BaseModel):
     data_dir: Annotated[Path, AfterValidator(_absolute)] = _variable("YTEMPIRE_DATA_DIR")
     database_url: str | None = _variable("DATABASE_URL")
     artifact_url: str | None = _variable("YTEMPIRE_ARTIFACT_URL")
-    script_provider: Literal["local"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
-    voice_provider: Literal["local"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
-    host_provider: Literal["local"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    script_provider: Literal["local", "openai"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
+    voice_provider: Literal["local", "elevenlabs"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
+    voice: str | None = _variable("YTEMPIRE_VOICE")
+    host_provider: Literal["local", "youtube"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
+    google_api_root: str | None = _variable("YTEMPIRE_GOOGLE_API_ROOT")
+    google_token_uri: str | None = _variable("YTEMPIRE_GOOGLE_TOKEN_URI")
+    secret_keys: str | None = Field(None, validation_alias="YTEMPIRE_SECRET_KEYS", repr=False)
+    footage_provider: Literal["local", "folder", "pexels", "pixabay"] = _variable(
+        "YTEMPIRE_FOOTAGE_PROVIDER", "local"
+    )
+    media_dir: Annotated[Path, AfterValidator(_absolute)] | None = _variable("YTEMPIRE_MEDIA_DIR")
+    pexels_api_key: str | None = Field(None, validation_alias="PEXELS_API_KEY", repr=False)
+    pexels_base_url: WebUrl = _variable("YTEMPIRE_PEXELS_BASE_URL")
+    pixabay_api_key: str | None = Field(None, validation_alias="PIXABAY_API_KEY", repr=False)
+    pixabay_base_url: WebUrl = _variable("YTEMPIRE_PIXABAY_BASE_URL")
+    trend_sources: Annotated[tuple[TrendSourceName, ...], BeforeValidator(_list)] = _variable(
+        "YTEMPIRE_TREND_SOURCES", ("custom",)
+    )
+    google_trends_url: WebUrl = _variable("YTEMPIRE_GOOGLE_TRENDS_URL")
+    hackernews_url: WebUrl = _variable("YTEMPIRE_HACKERNEWS_URL")
+    wikimedia_url: WebUrl = _variable("YTEMPIRE_WIKIMEDIA_URL")
+    reddit_client_id: str | None = _variable("REDDIT_CLIENT_ID")
+    reddit_client_secret: str | None = Field(
+        None, validation_alias="REDDIT_CLIENT_SECRET", repr=False
+    )
     log_format: Literal["console", "json"] = _variable("YTEMPIRE_LOG_FORMAT", "console")
+    openai_api_key: str | None = _secret("OPENAI_API_KEY")
+    openai_base_url: HttpUrl = _variable("OPENAI_BASE_URL", OPENAI_BASE_URL)
+    openai_organization: str | None = _variable("OPENAI_ORG_ID")
+    openai_project: str | None = _variable("OPENAI_PROJECT_ID")
+    openai_model: str = _variable("YTEMPIRE_OPENAI_MODEL", "gpt-6-sol")
+    openai_concurrency: Concurrency = _variable("YTEMPIRE_OPENAI_CONCURRENCY", 8)
+    elevenlabs_api_key: str | None = _secret("ELEVENLABS_API_KEY")
+    elevenlabs_base_url: HttpUrl = _variable(
+        "YTEMPIRE_ELEVENLABS_BASE_URL", "https://api.elevenlabs.io"
+    )
+    elevenlabs_model: str = _variable("YTEMPIRE_ELEVENLABS_MODEL", "eleven_multilingual_v2")
+    elevenlabs_format: str = _variable("YTEMPIRE_ELEVENLABS_FORMAT", "mp3_44100_128")
+    elevenlabs_concurrency: Concurrency = _variable("YTEMPIRE_ELEVENLABS_CONCURRENCY", 2)
+    prices_file: Path | None = _variable("YTEMPIRE_PRICES_FILE")
     # The usual variables of the S3 client; read only when the artifact store is a bucket.
     aws_access_key_id: str | None = _variable("AWS_ACCESS_KEY_ID")
-    aws_secret_access_key: str | None = Field(
-        None, validation_alias="AWS_SECRET_ACCESS_KEY", repr=False
-    )
-    aws_session_token: str | None = Field(None, validation_alias="AWS_SESSION_TOKEN", repr=False)
+    aws_secret_access_key: str | None = _secret("AWS_SECRET_ACCESS_KEY")
+    aws_session_token: str | None = _secret("AWS_SESSION_TOKEN")
     aws_region: str | None = _variable("AWS_REGION")
     aws_endpoint_url: str | None = _variable("AWS_ENDPOINT_URL")
     unknown: tuple[str, ...] = Field((), exclude=True)

@@ -26,6 +26,13 @@ class Execution:
     priority: int
     publish_at: datetime | None
     channel_id: UUID
+    approved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionApproved:
+    current_step: str
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,18 @@ class ExecutionAdrift:
     last_error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionWoken:
+    """A run that goes on, and the step whose job it needs."""
+
+    execution_id: UUID
+    step: str
+    priority: int
+
+
 ROWS = {
+    "execution_wake_for_account": ExecutionWoken,
+    "execution_approve": ExecutionApproved,
     "execution_lock": ExecutionState,
     "execution_load": Execution,
     "execution_list": ExecutionListed,
@@ -176,6 +194,13 @@ class Executions:
             error=error,
         )
 
+    async def approve(self, *, execution_id: UUID, approved_by: str) -> ExecutionApproved | None:
+        """None when the run does not wait for anybody."""
+        row = await _SQL["execution_approve"].maybe(
+            self._connection, execution_id=execution_id, approved_by=approved_by
+        )
+        return ExecutionApproved(**row) if row else None
+
     async def mark_failed(
         self, *, execution_id: UUID, error: str, details: Mapping[str, Any]
     ) -> None:
@@ -210,6 +235,13 @@ class Executions:
         """Locked for the transaction; runs that another transaction holds are left out."""
         rows = await _SQL["execution_list_adrift"].many(self._connection)
         return [ExecutionAdrift(**row) for row in rows]
+
+    async def wake_for_account(self, *, account_id: UUID) -> "list[ExecutionWoken]":
+        """The runs that waited for an account of their channel; they are queued now."""
+        rows = await _SQL["execution_wake_for_account"].many(
+            self._connection, account_id=account_id
+        )
+        return [ExecutionWoken(**row) for row in rows]
 
     async def count_going_on(self, *, horizon_seconds: float) -> int:
         row = await _SQL["execution_count_going_on"].one(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -92,8 +92,55 @@ class Trends:
         )
         return bool(row["inserted"]) if row else None
 
-    async def list_qualified(self, *, limit: int) -> list[TrendRow]:
-        rows = await _SQL["trend_list_qualified"].many(self._connection, limit=limit)
+    async def upsert_found(
+        self,
+        *,
+        topic: str,
+        topic_normalized: str,
+        category: str | None,
+        source: str,
+        source_metadata: Mapping[str, Any],
+        source_url: str | None,
+        viral_score: Decimal,
+        competition_score: Decimal,
+        search_volume: int | None,
+        qualified: bool,
+        expires_in: timedelta,
+        no_repeat: timedelta,
+    ) -> bool | None:
+        """Store what a feed offers. True: new; False: known and brought up to date; None: left out,
+        because a video was made of it within `no_repeat` or another language has the same words."""
+        row = await _SQL["trend_upsert_found"].maybe(
+            self._connection,
+            topic=topic,
+            topic_normalized=topic_normalized,
+            category=category,
+            source=source,
+            source_metadata=source_metadata,
+            source_url=source_url,
+            viral_score=viral_score,
+            competition_score=competition_score,
+            search_volume=search_volume,
+            qualified=qualified,
+            expires_in=expires_in,
+            no_repeat=no_repeat,
+        )
+        return bool(row["inserted"]) if row else None
+
+    async def expire(self) -> int:
+        """Mark what has expired; how many."""
+        return await _SQL["trend_expire"].exec(self._connection)
+
+    async def list_qualified(
+        self, *, language: str, niche: str | None, limit: int
+    ) -> list[TrendRow]:
+        """What a video may be about, best first; what suits the channel before all else."""
+        rows = await _SQL["trend_list_qualified"].many(
+            self._connection,
+            language=language.replace("_", "-").split("-")[0].lower(),
+            niche=niche,
+            limit=limit,
+        )
         return [TrendRow(**row) for row in rows]
 
     async def find(self, *, trend_id: UUID) -> TrendRow | None:

@@ -91,3 +91,7 @@ class Uploads:
                 self._connection, video_id=video_id, fence=fence
             )
         )
+
+    async def abandon(self, *, upload_id: UUID) -> bool:
+        """End an attempt of which nothing was sent; False when there may be more to it."""
+        return bool(await _SQL["upload_abandon"].exec(self._connection, upload_id=upload_id))

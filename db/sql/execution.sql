@@ -22,7 +22,8 @@ SELECT status, current_step FROM workflow_executions WHERE id = $1 FOR UPDATE;
 
 -- name: execution_load :one
 -- parameters: execution_id
-SELECT e.id, e.status, e.video_id, e.trend_id, e.trigger_data, e.priority, e.publish_at, e.channel_id
+SELECT e.id, e.status, e.video_id, e.trend_id, e.trigger_data, e.priority, e.publish_at, e.channel_id,
+       e.approved_at
   FROM workflow_executions e
  WHERE e.id = $1;
 
@@ -60,6 +61,15 @@ UPDATE workflow_executions
        error_message = $5, retry_count = retry_count + 1,
        heartbeat_at = clock_timestamp()
  WHERE id = $1;
+
+-- name: execution_approve :maybe
+-- parameters: execution_id, approved_by
+-- None when the run does not wait.
+UPDATE workflow_executions
+   SET status = 'queued', approved_at = clock_timestamp(), approved_by = $2, error_message = NULL,
+       heartbeat_at = clock_timestamp()
+ WHERE id = $1 AND status = 'waiting'
+RETURNING current_step, priority;
 
 -- name: execution_mark_failed :exec
 -- parameters: execution_id, error, details
@@ -142,3 +152,14 @@ SELECT count(*) AS n
  WHERE status IN ('pending', 'queued', 'running')
     OR (status = 'retrying'
         AND next_retry_at <= clock_timestamp() + make_interval(secs => $1::float8));
+
+-- name: execution_wake_for_account :many
+-- parameters: account_id
+-- Runs that wait for an account of their channel, not for an approval: they go on.
+UPDATE workflow_executions e
+   SET status = 'queued', error_message = NULL, heartbeat_at = clock_timestamp()
+  FROM channels c, channel_accounts ca
+ WHERE c.id = e.channel_id AND ca.channel_id = c.id AND ca.youtube_account_id = $1
+   AND e.status = 'waiting' AND e.current_step IN ('upload', 'analytics_pull')
+   AND (c.auto_publish OR e.approved_at IS NOT NULL)
+RETURNING e.id AS execution_id, e.current_step AS step, e.priority;

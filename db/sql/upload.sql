@@ -33,3 +33,10 @@ UPDATE video_uploads
 UPDATE video_uploads
    SET status = 'published', session_uri = NULL
  WHERE video_id = $1 AND fence = $2 AND status IN ('uploaded', 'published');
+
+-- name: upload_abandon :exec
+-- parameters: upload_id
+-- Only an attempt for which no session was kept: no byte of it was ever sent.
+UPDATE video_uploads
+   SET status = 'abandoned'
+ WHERE id = $1 AND status = 'reserved' AND session_uri IS NULL;

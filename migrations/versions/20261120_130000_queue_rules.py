@@ -128,7 +128,7 @@ CREATE TRIGGER announce_inserted AFTER INSERT ON queue.job_queue
 CREATE FUNCTION queue.job_announce_updated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.status = 'pending' THEN
-        -- Without the job's id, so that a thousand rows becoming due make one notification.
+        -- Without the job's id, so that a thousand rows put back make one notification.
         PERFORM queue.job_announce(NEW.queue_name, 'job_inserted', NULL);
     ELSE
         PERFORM queue.job_announce(NEW.queue_name, 'abort_job_requested', NEW.id);
@@ -139,7 +139,7 @@ $$;
 CREATE TRIGGER announce_pending AFTER UPDATE ON queue.job_queue
     FOR EACH ROW WHEN (
         NEW.status = 'pending' AND NOT NEW.blocked AND (
-            OLD.status <> 'pending' OR OLD.blocked OR (NEW.ready AND NOT OLD.ready)
+            OLD.status <> 'pending' OR OLD.blocked
             OR OLD.queue_name <> NEW.queue_name
             OR OLD.scheduled_for IS DISTINCT FROM NEW.scheduled_for
             OR OLD.next_retry_at IS DISTINCT FROM NEW.next_retry_at))

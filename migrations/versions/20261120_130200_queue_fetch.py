@@ -19,15 +19,22 @@ RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan 
 DECLARE
     _now timestamptz := clock_timestamp(); -- a variable, because a volatile call uses no index
     _promoted integer;
+    _queues text[];
 BEGIN
     WITH due AS MATERIALIZED (
         SELECT j.id FROM queue.job_queue j
         WHERE j.status = 'pending' AND NOT j.ready AND NOT j.blocked
           AND coalesce(j.next_retry_at, j.scheduled_for) <= _now
         ORDER BY coalesce(j.next_retry_at, j.scheduled_for) LIMIT _limit
-        FOR UPDATE SKIP LOCKED)
-    UPDATE queue.job_queue j SET ready = true FROM due WHERE j.id = due.id;
-    GET DIAGNOSTICS _promoted = ROW_COUNT;
+        FOR UPDATE SKIP LOCKED),
+    promoted AS (
+        UPDATE queue.job_queue j SET ready = true FROM due WHERE j.id = due.id
+        RETURNING j.queue_name)
+    SELECT count(*), array_agg(DISTINCT queue_name) INTO _promoted, _queues FROM promoted;
+    IF _promoted > 0 THEN
+        -- Here and not by a trigger a row: a thousand jobs may become due in one second.
+        PERFORM queue.job_announce(q.name, 'job_inserted', NULL) FROM unnest(_queues) AS q(name);
+    END IF;
     RETURN _promoted;
 END
 $$;

@@ -113,7 +113,7 @@ class EspeakNarrator:
             response_time_ms=round((monotonic() - began) * 1000),
             metadata={"voice": voice},
         )
-        return Paid(speech, charge)
+        return Paid(speech, (charge,))
 
     async def _synthesize(self, text: str, voice: str, output: Path) -> dict[str, Any]:
         options = self._options

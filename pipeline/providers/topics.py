@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.domain import Topic
+from pipeline.domain import FoundTopic, Topic
 from pipeline.errors import Rejected
 from pipeline.providers.topics_csv import csv_rows
 from pipeline.providers.topics_feed import feed_rows
@@ -45,13 +45,13 @@ class TopicsFile:
         """`custom`, as stored with its trends."""
         return "custom"
 
-    async def topics(self) -> tuple[Topic, ...]:
+    async def topics(self) -> tuple[FoundTopic, ...]:
         """The usable topics; raises `Rejected` when there are none. `read` tells the problems."""
         found = await asyncio.to_thread(self.read)
         if not found.topics:
             first = found.problems[0]
             raise Rejected(f"{self._path} has no usable topic; line {first.line}: {first.reason}")
-        return found.topics
+        return tuple(map(FoundTopic, found.topics))
 
     def read(self) -> TopicsRead:
         """All topics and all problems; raises `Rejected` for a file that is missing, empty, too

@@ -4,9 +4,7 @@ Feeds are written by strangers: no document type, no entities, no external anyth
 and HTML is reduced to its text.
 """
 
-import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
@@ -15,6 +13,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from pipeline.domain import Topic
 from pipeline.errors import Rejected
+from pipeline.providers.html_text import html_text
 from pipeline.providers.sentences import sentences
 from pipeline.providers.topics_row import Problem, Row
 
@@ -95,7 +94,7 @@ def _row(entry: Element, language: str) -> Row | Problem:
 def _text_of(entry: Element, name: str) -> str:
     for child in entry:
         if _local(child.tag) == name:
-            return _without_html("".join(child.itertext()))
+            return html_text("".join(child.itertext()))
     return ""
 
 
@@ -110,40 +109,6 @@ def _link(entry: Element) -> str | None:
 
 def _local(tag: Any) -> str:
     return str(tag).rpartition("}")[2]
-
-
-class _Text(HTMLParser):
-    """Collects what a reader would see."""
-
-    hidden = ("script", "style", "template", "noscript")
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._depth = 0
-
-    def handle_starttag(self, tag: str, _attrs: Any) -> None:
-        self._depth += tag in self.hidden
-        self.parts.append("" if tag in {"a", "b", "i", "em", "strong", "span", "sub"} else " ")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self.hidden and self._depth:
-            self._depth -= 1
-        # A paragraph's end is a sentence's end, even where the full stop is missing.
-        if tag in {"p", "li", "div", "h1", "h2", "h3"} and self.parts:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._depth:
-            self.parts.append(re.sub(r"\s+", " ", data))
-
-
-def _without_html(text: str) -> str:
-    reader = _Text()
-    reader.feed(text)
-    reader.close()
-    lines = (re.sub(r"\s+", " ", line).strip() for line in "".join(reader.parts).split("\n"))
-    return "\n".join(line for line in lines if line)
 
 
 def _stopped(text: str) -> str:

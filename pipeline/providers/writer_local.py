@@ -83,7 +83,7 @@ class TemplateWriter:
             unit_type="words",
             rate=Decimal(0),
         )
-        return Paid(script, charge)
+        return Paid(script, (charge,))
 
 
 def _phrases(language: str) -> Phrases:

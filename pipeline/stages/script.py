@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.domain import Channel, Charge, Script, Topic
-from pipeline.errors import Rejected
+from pipeline.errors import Rejected, StageError
 from pipeline.ports import ScriptWriter
 from pipeline.stages.metadata import check_metadata
 
@@ -20,9 +20,19 @@ class Scripted:
 
 async def write_script(topic: Topic, *, channel: Channel, writer: ScriptWriter) -> Scripted:
     """Have the script written; raises `Rejected` when it names facts that are not there, has
-    nothing to say, or carries metadata that YouTube would refuse."""
+    nothing to say, or carries metadata that YouTube would refuse. The error carries what the
+    writing cost."""
     paid = await writer.write(topic, channel)
-    script = paid.value
+    try:
+        check_script(paid.value, topic)
+    except StageError as error:
+        error.charges = paid.charges
+        raise
+    return Scripted(paid.value, paid.charges)
+
+
+def check_script(script: Script, topic: Topic) -> None:
+    """Raise `Rejected` for a script that may not be spoken or published; see `write_script`."""
     check_metadata(script.title, script.description, script.tags)
     if len(script.thumbnail_text.split()) > THUMBNAIL_WORDS:
         raise Rejected(
@@ -41,4 +51,3 @@ async def write_script(topic: Topic, *, channel: Channel, writer: ScriptWriter) 
                 )
     if all(s.fact is None for section in script.sections for s in section.sentences):
         raise Rejected(f"the script on {topic.topic!r} rests on none of its facts")
-    return Scripted(script, (paid.charge,))

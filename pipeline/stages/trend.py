@@ -7,6 +7,8 @@ from pipeline.domain import Channel, Topic, Trend
 from pipeline.errors import Rejected
 from pipeline.stages.topic_text import clean_topic, normalise_topic
 
+OWN_SOURCE = "custom"
+
 
 @dataclass(frozen=True, slots=True)
 class TrendPick:
@@ -26,9 +28,11 @@ async def pick_topic(
     """The topic asked for, else the candidate of the best opportunity that suits the channel.
 
     A candidate suits when it is in the channel's language (the primary tag decides: en-GB suits
-    en) and of its niche; a channel or a topic without a niche suits every other. Among equals the
-    order of the candidates decides. `recent` are the topics made lately, in any spelling. Raises
-    `Rejected` when the topic asked for cannot be used or no candidate is left.
+    en) and of its niche; a channel or a topic without a niche suits every other. What a feed offers
+    without a niche comes after what is known to be of the channel's, or names it in its words; an
+    operator's own topics always are. Among equals the order of the candidates decides. `recent` are
+    the topics made lately, in any spelling. Raises `Rejected` when the topic asked for cannot be
+    used or no candidate is left.
     """
     if request_topic is not None:
         return TrendPick(clean_topic(request_topic), None)
@@ -37,7 +41,9 @@ async def pick_topic(
     fresh = [trend for trend in suitable if normalise_topic(trend.topic.topic) not in made]
     if not fresh:
         raise Rejected(_nothing_left(len(candidates), len(suitable), channel))
-    best = max(fresh, key=lambda trend: trend.opportunity)  # the first of equals
+    best = max(  # the first of equals
+        fresh, key=lambda trend: (_of_niche(trend, channel), trend.opportunity)
+    )
     return TrendPick(clean_topic(best.topic), best)
 
 
@@ -48,6 +54,14 @@ def _suits(topic: Topic, channel: Channel) -> bool:
         or channel.niche is None
         or topic.niche.casefold().strip() == channel.niche.casefold().strip()
     )
+
+
+def _of_niche(trend: Trend, channel: Channel) -> bool:
+    """Whether a suitable trend is of the channel's niche for sure, not just for want of its own."""
+    if channel.niche is None or trend.topic.niche is not None or trend.source == OWN_SOURCE:
+        return True
+    told = normalise_topic(" ".join((trend.topic.topic, *trend.topic.facts))).split()
+    return set(normalise_topic(channel.niche).split()) <= set(told)
 
 
 def _primary(language: str) -> str:
@@ -66,6 +80,6 @@ def _nothing_left(candidates: int, suitable: int, channel: Channel) -> str:
         found = f"all {suitable} stored topics {wanted} were used already"
     return (
         f"channel {channel.name!r} has nothing to make a video about: {found};"
-        " add topics with `ytempire trend import FILE`, or name one with"
+        " add topics with `ytempire trend import FILE` or `ytempire trend ingest`, or name one with"
         " `ytempire run start --topic`"
     )

@@ -19,7 +19,7 @@ from pipeline.domain import (
     Speech,
     Word,
 )
-from pipeline.errors import Rejected
+from pipeline.errors import Rejected, StageError
 from pipeline.ports import ArtifactStore, Narrator
 
 LEAD_IN_SECONDS = 0.4
@@ -30,7 +30,7 @@ SAMPLE_BYTES = 2
 
 @dataclass(frozen=True, slots=True)
 class Narrated:
-    """The stored narration and what each section cost, in order."""
+    """The stored narration and what each call for it cost, in the order of the script."""
 
     narration: Narration
     charges: tuple[Charge, ...]
@@ -52,18 +52,23 @@ class _Take:
 async def narrate(
     script: Script, *, narrator: Narrator, store: ArtifactStore, scratch: Path, folder: str
 ) -> Narrated:
-    """Speak each section (a paid call each, its shard the section's index) and store the whole.
+    """Speak each section and store the whole. A charge's shard is the number of its call.
 
+    When a section fails, its error carries what the sections before it were charged as well.
     Works in `scratch`, which must exist; the narration is stored below `folder` of the store.
     """
     takes: list[_Take] = []
     charges: list[Charge] = []
     for index, section in enumerate(script.sections):
-        paid = await narrator.speak(
-            section.text, language=script.language, into=scratch / f"section-{index:03d}.wav"
-        )
+        try:
+            paid = await narrator.speak(
+                section.text, language=script.language, into=scratch / f"section-{index:03d}.wav"
+            )
+        except StageError as error:
+            error.charges = _numbered([*charges, *error.charges])
+            raise
         takes.append(_take(paid.value, section))
-        charges.append(replace(paid.charge, shard=index))
+        charges.extend(paid.charges)
     if not takes:
         raise Rejected("the script has no sections to narrate")
     audio = scratch / "narration.wav"
@@ -71,7 +76,12 @@ async def narrate(
     artifact = await store.put(
         audio, folder=folder, kind=ArtifactKind.NARRATION, media_type="audio/wav"
     )
-    return Narrated(Narration(artifact, narrator.voice, duration, sections), tuple(charges))
+    return Narrated(Narration(artifact, narrator.voice, duration, sections), _numbered(charges))
+
+
+def _numbered(charges: Sequence[Charge]) -> tuple[Charge, ...]:
+    """The calls counted through the whole script: their number is the same at every repeat."""
+    return tuple(replace(charge, shard=number) for number, charge in enumerate(charges))
 
 
 def _take(speech: Speech, section: Section) -> _Take:

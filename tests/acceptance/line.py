@@ -25,6 +25,7 @@ class Line:
     data_dir: Path
     database_url: str | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -34,7 +35,9 @@ class Line:
             "YTEMPIRE_DATA_DIR": str(self.data_dir),
             "LANG": "C.UTF-8",
         }
-        return given | ({"DATABASE_URL": self.database_url} if self.database_url else {})
+        if self.database_url:
+            given["DATABASE_URL"] = self.database_url
+        return given | self.settings
 
     def run(self, *arguments: str, code: int = 0, **options: Any) -> str:
         """Run a command to its end; its stdout. Fails unless it ends with `code`."""

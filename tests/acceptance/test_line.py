@@ -154,3 +154,20 @@ async def test_plain_insert_with_an_unknown_channel_fails_with_a_reason(line: Li
     assert row.startswith("failed: ")
     assert "there is no channel 'nowhere'" in row
     assert line.json("run", "list")["items"] == []
+
+
+def test_review_channel_publishes_nothing_before_it_is_approved(line: Line) -> None:
+    line.add_small_channel("small", "--review")
+    run = line.start_small_run()
+    line.run("worker", "--until-idle")
+
+    waiting = line.json("run", "show", run)
+    assert (waiting["status"], waiting["current_step"]) == ("waiting", "upload")
+    assert f"run approve {run}" in waiting["error"]
+    assert not published(line)
+
+    line.run("run", "approve", run[:8])
+    line.run("worker", "--until-idle")
+    assert line.json("run", "show", run)["status"] == "success"
+    assert len(published(line)) == 1
+    assert "does not wait" in line.refuse("run", "approve", run, code=4)

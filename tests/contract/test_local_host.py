@@ -202,6 +202,14 @@ async def test_session_of_another_channel_or_made_up_is_refused(host: Stand) -> 
         assert await host().send(made_up, file, progress=host.heard.append) is None
 
 
+async def test_file_of_another_hash_than_announced_is_rejected(host: Stand) -> None:
+    file, draft = host.film(b"a" * 5000)
+    session = await host().open_upload(replace(draft, sha256="0" * 64))
+    with pytest.raises(Rejected):
+        await host().send(session, file, progress=host.heard.append)
+    assert await host().find("yte-1") is None
+
+
 async def test_damaged_bytes_of_an_upload_start_again(host: Stand) -> None:
     file, draft = host.film(os.urandom(50_000))
     session = await host().open_upload(draft)

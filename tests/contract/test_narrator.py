@@ -171,7 +171,7 @@ async def test_each_language_offered_has_its_voice(tmp_path: Path, language: str
 
 async def test_espeak_charges_characters_and_no_money(tmp_path: Path) -> None:
     paid = await EspeakNarrator().speak("Hello you", language="en", into=tmp_path / "x.wav")
-    charge = paid.charge
+    (charge,) = paid.charges
     assert (charge.service, charge.operation, charge.amount) == ("espeak-ng", "speech", 0)
     assert (charge.units, charge.unit_type) == (9, "characters")
 

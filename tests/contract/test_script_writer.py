@@ -150,9 +150,10 @@ async def test_topic_without_facts_is_rejected(writer: ScriptWriter) -> None:
 async def test_template_writer_charges_words_and_no_money() -> None:
     paid = await TemplateWriter().write(TOPIC, CHANNEL)
     words = sum(len(section.text.split()) for section in paid.value.sections)
-    assert (paid.charge.service, paid.charge.operation) == ("template", "script.write")
-    assert (paid.charge.units, paid.charge.unit_type, paid.charge.amount) == (words, "words", 0)
-    assert isinstance(paid.charge.amount, Decimal)
+    (charge,) = paid.charges
+    assert (charge.service, charge.operation) == ("template", "script.write")
+    assert (charge.units, charge.unit_type, charge.amount) == (words, "words", 0)
+    assert isinstance(charge.amount, Decimal)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,19 @@ from db.errors import DatabaseError, Unavailable
 from db.revisions import MigrationError
 from pipeline.errors import StageError
 from workers.channels import NotFound
-from workers.cli import channel, cost, demo, enqueue, job, queue, run, trend, worker
+from workers.cli import (
+    account,
+    channel,
+    cost,
+    demo,
+    doctor,
+    enqueue,
+    job,
+    queue,
+    run,
+    trend,
+    worker,
+)
 from workers.cli import db as database
 from workers.cli.output import CommandError, ExitCode, stderr
 from workers.settings import SettingsError
@@ -35,10 +47,12 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(worker.worker)
 app.command()(enqueue.enqueue)
+app.command()(doctor.doctor)
 app.add_typer(run.app, name="run")
 app.add_typer(job.app, name="job")
 app.add_typer(queue.app, name="queue")
 app.add_typer(channel.app, name="channel")
+app.add_typer(account.app, name="account")
 app.add_typer(trend.app, name="trend")
 app.add_typer(cost.app, name="cost")
 app.add_typer(database.app, name="db")

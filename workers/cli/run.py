@@ -26,11 +26,12 @@ from workers.cli.output import (
     short,
     stdout,
 )
+from workers.cli.queue_session import person
 from workers.cli.session import Session, session
 from workers.cli.showing import show_overview
 from workers.cli.watching import watch_runs
 from workers.overview import load_overview
-from workers.runs import Started, parse_request, start_run_once
+from workers.runs import NotWaiting, Started, approve_run, parse_request, start_run_once
 
 app = typer.Typer(help="Runs: one video each, from topic to published.", no_args_is_help=True)
 
@@ -188,6 +189,22 @@ def watch(
             await _wait(opened, wanted)
 
     run_async(command)
+
+
+@app.command()
+def approve(run: Annotated[str, typer.Argument(help="The run's id, or its start.")]) -> None:
+    """Let a run go on that waits for a person's approval."""
+
+    async def command() -> UUID:
+        async with session() as opened, transaction(opened.pool) as connection:
+            execution_id = await run_id(connection, run)
+            try:
+                await approve_run(connection, execution_id, approved_by=person())
+            except NotWaiting as error:
+                raise CommandError(str(error), ExitCode.CONFLICT) from error
+            return execution_id
+
+    typer.echo(f"approved run {run_async(command)}")
 
 
 async def run_id(connection: Connection, prefix: str) -> UUID:

@@ -1,5 +1,6 @@
 """`ytempire trend`: topics on offer."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,9 @@ from workers.cli.output import (
     stderr,
 )
 from workers.cli.session import session
+from workers.ingest import Ingested, chosen_feeds, ingest
+from workers.logs import configure_logs
+from workers.registry import FEEDS
 from workers.topics import Imported, import_topics
 
 app = typer.Typer(help="Trends: the topics that videos are made of.", no_args_is_help=True)
@@ -59,6 +63,52 @@ def import_(
         raise CommandError(f"no usable topic in {file}")
 
 
+@app.command("ingest")
+def ingest_(
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Only these feeds: {', '.join(FEEDS)}. Default: those in the settings."),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Read the feeds now; a feed that fails is named and the others go in."""
+    for name in source or ():
+        if name not in FEEDS:
+            raise CommandError(
+                f"{name!r} is no feed; give one of {', '.join(FEEDS)}", ExitCode.USAGE
+            )
+
+    async def command() -> list[Ingested]:
+        async with session() as opened:
+            configure_logs(opened.settings.log_format, level=logging.WARNING)
+            names = tuple(dict.fromkeys(source)) if source else chosen_feeds(opened.settings)
+            if not names:
+                raise CommandError(
+                    "no feed is chosen: set YTEMPIRE_TREND_SOURCES, or give --source",
+                    ExitCode.USAGE,
+                )
+            return await ingest(opened.pool, opened.settings, names)
+
+    results = run_async(command)
+    if json:
+        print_json(as_items(results))
+    else:
+        print_table(
+            ("SOURCE", "FOUND", "NEW", "UPDATED", "LEFT OUT", "WITH FACTS"),
+            (
+                (r.source, r.found, r.added, r.updated, r.left_out, r.qualified)
+                for r in results
+                if r.error is None
+            ),
+            empty="",
+        )
+    for result in results:
+        if result.error is not None:
+            stderr().print(f"{result.source}: {result.error}", style="yellow", markup=False)
+    if all(result.error for result in results):
+        raise CommandError("no feed could be read; see above")
+
+
 @app.command("list")
 def list_(
     status: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(STATUSES)}.")] = None,
@@ -94,7 +144,7 @@ def list_(
             )
             for row in rows
         ),
-        empty="no topics yet: ytempire trend import FILE",
+        empty="no topics yet: ytempire trend import FILE, or ytempire trend ingest",
     )
 
 

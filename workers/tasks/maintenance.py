@@ -1,20 +1,38 @@
-"""Jobs that keep the house: they find work that fell out of its way."""
+"""Jobs that keep the house: they find work that fell out of its way, and clear away what is old."""
 
 from typing import Any
 
+import structlog
 from procrastinate import Blueprint, JobContext
 
+from workers.ingest import chosen_feeds, due_feeds, expire_trends, ingest
+from workers.queue.outcomes import EndJob, Fail
+from workers.queue.retention import keep_house
 from workers.runs import reconcile
 from workers.tasks.stages import runtime_of
 
+log = structlog.get_logger()
 QUEUE = "maintenance"
+NOOP = "maintenance.noop"
+RECONCILE = "maintenance.reconcile"
+PRUNE = "maintenance.prune"
 
 
 def add_maintenance(app: Blueprint) -> None:
     """Register the maintenance tasks and their periods."""
-    app.task(name="maintenance.noop", queue=QUEUE)(noop)
+    app.task(name=NOOP, queue=QUEUE)(noop)
     app.periodic(cron="* * * * *")(
-        app.task(name="maintenance.reconcile", queue=QUEUE, pass_context=True)(reconcile_runs)
+        app.task(name=RECONCILE, queue=QUEUE, pass_context=True)(reconcile_runs)
+    )
+    # Not on the hour, when everybody else has something to do. Never two waiting at a time.
+    app.periodic(cron="17 * * * *")(
+        app.task(name=PRUNE, queue=QUEUE, queueing_lock=PRUNE, pass_context=True)(prune_history)
+    )
+    app.periodic(cron="*/15 * * * *")(
+        app.task(name="maintenance.trend_ingest", queue=QUEUE, pass_context=True)(ingest_trends)
+    )
+    app.periodic(cron="5 * * * *")(
+        app.task(name="maintenance.trend_expiry", queue=QUEUE, pass_context=True)(expire)
     )
 
 
@@ -25,3 +43,39 @@ async def noop(**_: Any) -> None:
 async def reconcile_runs(context: JobContext, /, timestamp: int) -> None:
     """Every minute: a run that should go on and has no live job gets one, or its job's error."""
     await reconcile(runtime_of(context).pool)
+
+
+async def ingest_trends(context: JobContext, /, timestamp: int) -> None:
+    """Every quarter of an hour: read the chosen feeds whose turn it is.
+
+    A feed that fails is logged and has its next turn; the job fails only when all of them did.
+    """
+    runtime = runtime_of(context)
+    names = due_feeds(chosen_feeds(runtime.settings), timestamp)
+    results = await ingest(runtime.pool, runtime.settings, names) if names else []
+    for result in results:
+        if result.error is not None:
+            log.warning("trends.source_failed", source=result.source, error=result.error)
+        else:
+            log.info(
+                "trends.ingested",
+                source=result.source,
+                found=result.found,
+                added=result.added,
+                qualified=result.qualified,
+            )
+    if results and all(result.error for result in results):
+        told = "; ".join(str(result.error) for result in results)
+        raise EndJob(Fail(error=f"no feed could be read: {told}", error_class="Transient"))
+
+
+async def expire(context: JobContext, /, timestamp: int) -> None:
+    """Every hour: mark the topics whose time is over."""
+    await expire_trends(runtime_of(context).pool)
+
+
+async def prune_history(context: JobContext, /, timestamp: int) -> None:
+    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue."""
+    jobs, workers = await keep_house(runtime_of(context).pool)
+    if jobs or workers:
+        log.info("queue.pruned", jobs=jobs, workers=workers)

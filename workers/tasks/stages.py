@@ -15,16 +15,18 @@ from db.repositories.trends import Trends
 from db.repositories.uploads import Uploads
 from db.repositories.videos import Videos
 from pipeline.domain import Artifact, Channel, Cut, StageName, Topic, Trend
-from pipeline.errors import Deferred, LostClaim, Rejected
+from pipeline.errors import Deferred, LostClaim, Rejected, Waiting
 from pipeline.flow import FIRST_STAGE, ROUTES
 from pipeline.stages.analytics import measure
-from pipeline.stages.metadata import clip_title
+from pipeline.stages.footage import gather_footage
+from pipeline.stages.metadata import clip_title, credited
 from pipeline.stages.render import assemble
 from pipeline.stages.script import Scripted, write_script
 from pipeline.stages.trend import TrendPick, pick_topic
 from pipeline.stages.upload import Uploaded, publish_video
 from pipeline.stages.voice import Narrated, narrate
 from workers.accounts import reserve_account
+from workers.analytics import SOURCE, schedule_pull
 from workers.execution import Claim, Performance, StageRunner, perform
 from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
@@ -84,7 +86,9 @@ async def _choices(
             exclude_video_id=claim.video_id,
             since_days=NO_REPEAT_DAYS,
         )
-        rows = await trends.list_qualified(limit=CANDIDATES)
+        rows = await trends.list_qualified(
+            language=claim.channel.language, niche=claim.channel.niche, limit=CANDIDATES
+        )
         return None, [row.trend() for row in rows], recent
 
 
@@ -143,19 +147,39 @@ async def speak(runtime: Runtime, claim: Claim) -> Performance:
 
 async def draw(runtime: Runtime, claim: Claim) -> Performance:
     """render: the film; segments that an interrupted attempt finished are in the scratch folder."""
+    script = claim.output(StageName.SCRIPT, Scripted).script
+    narration = claim.output(StageName.VOICE, Narrated).narration
+    async with transaction(runtime.pool) as connection:
+        used = await Videos(connection).list_recent_footage(
+            channel_id=claim.channel.id,
+            exclude_video_id=claim.video_id,
+            since_days=NO_REPEAT_DAYS,
+        )
+    footage = await gather_footage(
+        script,
+        narration,
+        footage=runtime.footage,
+        format=claim.channel.format,
+        used=used,
+    )
     cut = await assemble(
-        claim.output(StageName.SCRIPT, Scripted).script,
-        claim.output(StageName.VOICE, Narrated).narration,
+        script,
+        narration,
         channel=claim.channel,
         renderer=runtime.renderer,
         store=runtime.store,
         scratch=claim.scratch,
         folder=claim.folder,
         seed=_seed(claim.video_id),
+        footage=footage,
         progress=claim.report,
     )
 
     async def record(connection: Connection) -> None:
+        await Videos(connection).set_description(
+            video_id=claim.video_id,
+            description=credited(script.description, cut.credits, script.language),
+        )
         await Videos(connection).set_cut(
             video_id=claim.video_id,
             video_path=cut.video.url,
@@ -175,7 +199,15 @@ def _seed(video_id: UUID) -> int:
 
 
 async def publish(runtime: Runtime, claim: Claim) -> Performance:
-    """upload: private first, then exactly that video made visible."""
+    """upload: private first, then exactly that video made visible.
+
+    Review comes before anything leaves the house: a channel that does not publish by itself waits.
+    """
+    if not claim.channel.auto_publish and claim.execution.approved_at is None:
+        raise Waiting(
+            f"channel {claim.channel.name!r} publishes what a person approved: look at the video, "
+            f"then ytempire run approve {claim.execution.id}"
+        )
     expected = claim.channel.youtube_channel_id
     if expected is None:
         raise Rejected(f"channel {claim.channel.name!r} has no YouTube channel id to publish to")
@@ -199,6 +231,7 @@ async def publish(runtime: Runtime, claim: Claim) -> Performance:
             execution_id=claim.execution.id,
             account=account,
             expected_channel_id=expected,
+            keys=runtime.keys,
         ),
         store=runtime.store,
         scratch=claim.own_scratch,
@@ -241,9 +274,15 @@ async def pull(runtime: Runtime, claim: Claim) -> Performance:
     async def record(connection: Connection) -> None:
         videos = Videos(connection)
         await videos.set_counters(video_id=claim.video_id, statistics=measured.statistics)
+        on_youtube = account.provider == "youtube"
         await videos.upsert_metrics(
-            video_id=claim.video_id, source=account.provider, statistics=measured.statistics
+            video_id=claim.video_id,
+            source=SOURCE if on_youtube else account.provider,
+            statistics=measured.statistics,
         )
+        if on_youtube:
+            out_since = publication.published_at or claim.execution.publish_at
+            await schedule_pull(connection, claim.video_id, out_since or measured.statistics.at)
 
     return Performance(output=measured, record=record)
 

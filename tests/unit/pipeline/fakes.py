@@ -68,7 +68,7 @@ class FakeWriter:
     script: Script
 
     async def write(self, topic: Topic, channel: Channel) -> Paid[Script]:
-        return Paid(self.script, CHARGE)
+        return Paid(self.script, (CHARGE,))
 
 
 @dataclass
@@ -90,7 +90,7 @@ class ToneNarrator:
             for _ in words:
                 recording.writeframes(b"\x00\x40" * step + bytes(2 * step))
         timed = tuple(Word(word, i / 5, i / 5 + 0.1) for i, word in enumerate(words))
-        return Paid(Speech(into, timed, len(words) / 5), CHARGE)
+        return Paid(Speech(into, timed, len(words) / 5), (CHARGE,))
 
 
 @dataclass

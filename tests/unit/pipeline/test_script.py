@@ -37,5 +37,6 @@ async def test_good_script_passes_with_its_charge() -> None:
     ],
 )
 async def test_bad_script_is_rejected_with_the_reason(changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(Rejected, match=said):
+    with pytest.raises(Rejected, match=said) as caught:
         await written(**changed)
+    assert caught.value.charges == (CHARGE,)

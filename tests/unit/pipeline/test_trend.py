@@ -55,6 +55,21 @@ async def test_niche_decides_only_where_both_have_one() -> None:
     assert await picked(trend(3, "Anything", niche=None), niche="space") == "Anything"
 
 
+async def test_feeds_topic_of_the_niche_comes_before_a_hotter_one_of_no_niche() -> None:
+    def fed(number: int, topic: str, opportunity: float, *facts: str) -> Trend:
+        offered = trend(number, topic, opportunity, niche=None)
+        return replace(
+            offered, source="google_trends", topic=replace(offered.topic, facts=("A fact.", *facts))
+        )
+
+    hot, told = fed(1, "The cup final", 0.9), fed(2, "Artemis", 0.1, "It flies into deep SPACE.")
+    assert await picked(hot, told, niche="space") == "Artemis"
+    assert await picked(hot, told) == "The cup final"
+    assert await picked(hot, niche="space") == "The cup final"
+    own = trend(3, "My own", 0.5, niche=None)
+    assert await picked(hot, told, own, niche="space") == "My own"
+
+
 @pytest.mark.parametrize(
     ("candidates", "recent", "said"),
     [

@@ -10,7 +10,7 @@ import pytest
 from pipeline.domain import Paid, Script, Section, Speech
 from pipeline.errors import Rejected
 from pipeline.stages.voice import LEAD_IN_SECONDS, PAUSE_SECONDS, TAIL_SECONDS, Narrated, narrate
-from tests.unit.pipeline.fakes import SCRIPT, FolderStore, ToneNarrator
+from tests.unit.pipeline.fakes import CHARGE, SCRIPT, FolderStore, ToneNarrator
 
 
 async def narrated(
@@ -62,6 +62,18 @@ async def test_each_section_is_a_charge_of_its_own_shard(tmp_path: Path) -> None
     answer, _, _ = await narrated(tmp_path)
     assert [charge.shard for charge in answer.charges] == [0, 1, 2]
     assert answer.narration.voice == "tone"
+
+
+async def test_failed_section_carries_what_the_sections_before_it_cost(tmp_path: Path) -> None:
+    class Fails(ToneNarrator):
+        async def speak(self, text: str, *, language: str, into: Path) -> Paid[Speech]:
+            if len(self.spoken) == 2:
+                raise Rejected("no such voice", charges=(CHARGE,))
+            return await super().speak(text, language=language, into=into)
+
+    with pytest.raises(Rejected) as caught:
+        await narrated(tmp_path, Fails())
+    assert caught.value.charges == tuple(replace(CHARGE, shard=number) for number in range(3))
 
 
 async def test_narrator_that_changes_the_words_is_found_out(tmp_path: Path) -> None:

@@ -38,3 +38,25 @@ def test_unknown_variable_is_named_with_its_nearest() -> None:
 def test_secrets_are_not_in_the_repr() -> None:
     settings = Settings.from_env({"AWS_SECRET_ACCESS_KEY": "hush-hush"})
     assert "hush-hush" not in repr(settings)
+
+
+def test_trend_sources_are_a_list_divided_by_commas() -> None:
+    settings = Settings.from_env({"YTEMPIRE_TREND_SOURCES": " google_trends, hackernews,,custom"})
+    assert settings.trend_sources == ("google_trends", "hackernews", "custom")
+    assert Settings.from_env({}).trend_sources == ("custom",)
+    with pytest.raises(SettingsError, match=r"YTEMPIRE_TREND_SOURCES.*myspace|google_trends"):
+        Settings.from_env({"YTEMPIRE_TREND_SOURCES": "myspace"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["YTEMPIRE_GOOGLE_TRENDS_URL", "YTEMPIRE_HACKERNEWS_URL", "YTEMPIRE_WIKIMEDIA_URL"],
+)
+def test_address_that_is_none_is_refused_by_its_name(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_env({name: "ftp://example.org"})
+
+
+def test_reddits_secret_is_not_in_the_repr() -> None:
+    settings = Settings.from_env({"REDDIT_CLIENT_ID": "me", "REDDIT_CLIENT_SECRET": "hush-hush"})
+    assert "hush-hush" not in repr(settings)
