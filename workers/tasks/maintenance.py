@@ -44,6 +44,13 @@ async def reconcile_runs(context: JobContext, /, timestamp: int) -> None:
     await reconcile(runtime_of(context).pool)
 
 
+async def prune_history(context: JobContext, /, timestamp: int) -> None:
+    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue."""
+    jobs, workers = await keep_house(runtime_of(context).pool)
+    if jobs or workers:
+        log.info("queue.pruned", jobs=jobs, workers=workers)
+
+
 async def ingest_trends(context: JobContext, /, timestamp: int) -> None:
     """Every quarter of an hour: read the chosen feeds whose turn it is.
 
@@ -71,10 +78,3 @@ async def ingest_trends(context: JobContext, /, timestamp: int) -> None:
 async def expire(context: JobContext, /, timestamp: int) -> None:
     """Every hour: mark the topics whose time is over."""
     await expire_trends(runtime_of(context).pool)
-
-
-async def prune_history(context: JobContext, /, timestamp: int) -> None:
-    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue."""
-    jobs, workers = await keep_house(runtime_of(context).pool)
-    if jobs or workers:
-        log.info("queue.pruned", jobs=jobs, workers=workers)
