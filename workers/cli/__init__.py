@@ -10,7 +10,7 @@ from db.errors import DatabaseError, Unavailable
 from db.revisions import MigrationError
 from pipeline.errors import StageError
 from workers.channels import NotFound
-from workers.cli import channel, cost, demo, enqueue, job, key, queue, run, trend, worker
+from workers.cli import channel, cost, demo, enqueue, job, key, queue, run, serve, trend, worker
 from workers.cli import db as database
 from workers.cli.output import CommandError, ExitCode, stderr
 from workers.settings import SettingsError
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(worker.worker)
+app.command()(serve.serve)
 app.command()(enqueue.enqueue)
 app.add_typer(run.app, name="run")
 app.add_typer(job.app, name="job")
