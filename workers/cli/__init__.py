@@ -10,7 +10,20 @@ from db.errors import DatabaseError, Unavailable
 from db.revisions import MigrationError
 from pipeline.errors import StageError
 from workers.channels import NotFound
-from workers.cli import channel, cost, demo, enqueue, job, key, queue, run, serve, trend, worker
+from workers.cli import (
+    channel,
+    cost,
+    demo,
+    enqueue,
+    job,
+    key,
+    queue,
+    run,
+    serve,
+    trend,
+    worker,
+    workflow,
+)
 from workers.cli import db as database
 from workers.cli.output import CommandError, ExitCode, stderr
 from workers.settings import SettingsError
@@ -42,6 +55,7 @@ app.add_typer(queue.app, name="queue")
 app.add_typer(channel.app, name="channel")
 app.add_typer(trend.app, name="trend")
 app.add_typer(cost.app, name="cost")
+app.add_typer(workflow.app, name="workflow")
 app.add_typer(key.app, name="key")
 app.add_typer(database.app, name="db")
 
