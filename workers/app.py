@@ -9,6 +9,7 @@ from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
 from workers.runs import reconcile
 from workers.runtime import Runtime
+from workers.tasks.analytics import add_analytics
 from workers.tasks.maintenance import add_maintenance
 from workers.tasks.stages import add_stages
 
@@ -21,6 +22,7 @@ def make_app(connector: JobQueueConnector) -> QueueApp:
     app = QueueApp(connector=connector)
     add_stages(app)
     add_maintenance(app)
+    add_analytics(app)
     return app
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from db.pool import Connection
 from db.repositories.accounts import Accounts
@@ -45,6 +46,7 @@ class NewChannel:
     auto_publish: bool = True
     resolution: str = "1080p"
     vertical: bool = False
+    youtube_channel_id: str | None = None
 
 
 def video_format(resolution: str, *, vertical: bool) -> VideoFormat:
@@ -81,6 +83,35 @@ async def add_local_channel(connection: Connection, new: NewChannel) -> ChannelR
     """
     channels, accounts = Channels(connection), Accounts(connection)
     host_channel = local_channel_id(new.name)
+    channel_id = await _insert(channels, new, host_channel)
+    account_id = await accounts.insert(
+        email=f"{host_channel}@localhost",
+        account_name=f"{new.name} (embedded host)",
+        provider="local",
+        channel_id=host_channel,
+        credentials={},
+        upload_limit=LOCAL_UPLOADS_PER_DAY,
+    )
+    await accounts.allow(channel_id=channel_id, account_id=account_id, is_primary=True)
+    return await channels.get(channel_id=channel_id)
+
+
+async def add_youtube_channel(connection: Connection, new: NewChannel) -> ChannelRow:
+    """Add a channel that is published to YouTube; `account add --channel` gives it an account.
+
+    Raises `NameTaken`, also when another channel is that YouTube channel.
+    """
+    channels = Channels(connection)
+    known = new.youtube_channel_id
+    if known is not None:
+        other = await channels.find_youtube(youtube_channel_id=known)
+        if other is not None:
+            raise NameTaken(f"the YouTube channel {known} is our channel {other.name!r} already")
+    channel_id = await _insert(channels, new, known)
+    return await channels.get(channel_id=channel_id)
+
+
+async def _insert(channels: Channels, new: NewChannel, host_channel: str | None) -> UUID:
     quality: dict[str, Any] = {"resolution": new.resolution, "vertical": new.vertical}
     channel_id = await channels.insert(
         name=new.name,
@@ -94,16 +125,7 @@ async def add_local_channel(connection: Connection, new: NewChannel) -> ChannelR
     )
     if channel_id is None:
         raise NameTaken(f"there is a channel named {new.name!r} already")
-    account_id = await accounts.insert(
-        email=f"{host_channel}@localhost",
-        account_name=f"{new.name} (embedded host)",
-        provider="local",
-        channel_id=host_channel,
-        credentials={},
-        upload_limit=LOCAL_UPLOADS_PER_DAY,
-    )
-    await accounts.allow(channel_id=channel_id, account_id=account_id, is_primary=True)
-    return await channels.get(channel_id=channel_id)
+    return channel_id
 
 
 async def require_channel(connection: Connection, name_or_id: str) -> ChannelRow:

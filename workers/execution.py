@@ -39,7 +39,7 @@ from pipeline.domain import (
 )
 from pipeline.errors import LostClaim, Rejected, StageError
 from pipeline.flow import ROUTES
-from workers.accounts import write_trouble
+from workers.accounts import after_trouble, write_trouble
 from workers.channels import channel_from_row
 from workers.progress import Progress, report_progress
 from workers.queue.completion import attempts_allowed, record
@@ -241,7 +241,15 @@ async def _settle_or_lose(
 
 
 async def _settle(runtime: Runtime, context: JobContext, claim: Claim, error: Exception) -> None:
-    """Write in one commit what an error means for the step, the run and the job."""
+    """Write in one commit what an error means for the step, the run, the job and the account."""
+    if isinstance(error, StageError) and claim.stage is StageName.UPLOAD:
+        error = await after_trouble(
+            runtime.pool,
+            error,
+            execution_id=claim.execution.id,
+            channel_id=claim.channel.id,
+            video_id=claim.video_id,
+        )
     decision = decide(
         error,
         finished_attempts=context.job.attempts,

@@ -6,19 +6,26 @@ an adapter opens is closed by the runtime's exit stack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
 from db.pool import Pool
 from db.repositories.accounts import Account
+from pipeline.domain import MediaShape
 from pipeline.errors import Rejected
-from pipeline.ports import Narrator, ScriptWriter, TrendSource, VideoHost, VideoStatistics
+from pipeline.ports import Footage, Narrator, ScriptWriter, TrendSource, VideoHost, VideoStatistics
+from workers.provider_gate import GatedNarrator, GatedWriter, ProviderGate
 from workers.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from pipeline.providers.footage_stock import StockLibrary
 
 
 class Host(VideoHost, VideoStatistics, Protocol):
@@ -38,13 +45,24 @@ def _template_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> S
 def _openai_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> ScriptWriter:
     from workers.openai_provider import make_writer
 
-    return make_writer(settings, stack)
+    gate = ProviderGate(pool, "openai", concurrency=settings.openai_concurrency)
+    return GatedWriter(make_writer(settings, stack), gate)
 
 
 def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
-    from pipeline.providers.narrator_local import EspeakNarrator
+    from pipeline.providers.narrator_local import EspeakNarrator, EspeakOptions
 
-    return EspeakNarrator()
+    try:
+        return EspeakNarrator(EspeakOptions(variant=settings.voice))
+    except ValueError as error:
+        raise SettingsError(f"YTEMPIRE_VOICE: {error}") from error
+
+
+def _elevenlabs_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
+    from workers.elevenlabs_provider import make_narrator
+
+    gate = ProviderGate(pool, "elevenlabs", concurrency=settings.elevenlabs_concurrency)
+    return GatedNarrator(make_narrator(settings, stack), gate)
 
 
 def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostFor:
@@ -142,12 +160,81 @@ async def check_feeds(settings: Settings) -> None:
                 FEEDS[name](FeedParts(settings, client, ("en",)))
 
 
+def footage_cache_folder(settings: Settings) -> Path:
+    """Where this host keeps what it searched and fetched of stock libraries."""
+    return settings.data_dir / "cache" / "footage"
+
+
+def _probe() -> Callable[[Path], Awaitable[MediaShape]]:
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    from pipeline.render.media_probe import probe_media
+
+    return partial(probe_media, Path(get_ffmpeg_exe()))
+
+
+def _generated_backgrounds(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Footage:
+    from pipeline.providers.footage_local import GeneratedBackgrounds
+
+    return GeneratedBackgrounds()
+
+
+def _media_folder(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Footage:
+    from pipeline.providers.footage_local import MediaFolder
+
+    if settings.media_dir is None:
+        raise SettingsError("YTEMPIRE_MEDIA_DIR is not set, but the footage provider folder is")
+    if not settings.media_dir.is_dir():
+        raise SettingsError(f"YTEMPIRE_MEDIA_DIR: there is no folder {settings.media_dir}")
+    return MediaFolder(settings.media_dir, probe=_probe(), clock=_now)
+
+
+def _pexels(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Footage:
+    from pipeline.providers.footage_pexels import DEFAULT_URL, Pexels
+
+    key = _required("PEXELS_API_KEY", settings.pexels_api_key)
+    return _stock(Pexels(key, settings.pexels_base_url or DEFAULT_URL), settings, stack)
+
+
+def _pixabay(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Footage:
+    from pipeline.providers.footage_pixabay import DEFAULT_URL, Pixabay
+
+    key = _required("PIXABAY_API_KEY", settings.pixabay_api_key)
+    return _stock(Pixabay(key, settings.pixabay_base_url or DEFAULT_URL), settings, stack)
+
+
+def _required(variable: str, key: str | None) -> str:
+    if key is None:
+        raise SettingsError(f"{variable} is not set, but YTEMPIRE_FOOTAGE_PROVIDER needs it")
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(f"{variable} has characters that no key has")
+    return key
+
+
+def _stock(library: StockLibrary, settings: Settings, stack: AsyncExitStack) -> Footage:
+    from pipeline.providers.fetching import new_client
+    from pipeline.providers.footage_cache import FootageCache
+    from pipeline.providers.footage_stock import StockFootage
+
+    client = new_client()
+    stack.push_async_callback(client.aclose)
+    cache = FootageCache(footage_cache_folder(settings), probe=_probe(), clock=_now)
+    return StockFootage(library, client, cache, clock=_now)
+
+
+FOOTAGE: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Footage]] = {
+    "local": _generated_backgrounds,
+    "folder": _media_folder,
+    "pexels": _pexels,
+    "pixabay": _pixabay,
+}
 SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], ScriptWriter]] = {
     "local": _template_writer,
     "openai": _openai_writer,
 }
 NARRATORS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Narrator]] = {
     "local": _espeak_narrator,
+    "elevenlabs": _elevenlabs_narrator,
 }
 HOSTS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], HostFor]] = {
     "local": _local_hosts,

@@ -208,6 +208,19 @@ async def approve_run(connection: Connection, execution_id: UUID, *, approved_by
     )
 
 
+async def wake_runs(connection: Connection, account_id: UUID) -> int:
+    """Let the runs go on that waited for an account of their channel; how many there were."""
+    woken = await Executions(connection).wake_for_account(account_id=account_id)
+    for run in woken:
+        await enqueue_step(
+            connection,
+            execution_id=run.execution_id,
+            stage=StageName(run.step),
+            priority=run.priority,
+        )
+    return len(woken)
+
+
 async def reconcile(pool: Pool) -> int:
     """Put runs that should go on and have no live job back on their way; how many there were.
 

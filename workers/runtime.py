@@ -9,13 +9,14 @@ from pathlib import Path
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from db.pool import Pool, open_pool
-from pipeline.ports import ArtifactStore, Narrator, Renderer, ScriptWriter
+from pipeline.ports import ArtifactStore, Footage, Narrator, Renderer, ScriptWriter
 from pipeline.providers.store import ObjectStore
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
-from workers.registry import HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor, check_feeds
+from workers.registry import FOOTAGE, HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor, check_feeds
 from workers.secrets import SecretKeys, secret_keys
 from workers.settings import Settings, SettingsError
+from workers.vendor_standing import refuse_bad_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Runtime:
     store: ArtifactStore
     writer: ScriptWriter
     narrator: Narrator
+    footage: Footage
     renderer: Renderer
     host_for: HostFor
     keys: SecretKeys
@@ -49,6 +51,7 @@ async def open_runtime(
     """
     await check_feeds(settings)
     async with AsyncExitStack() as stack:
+        await refuse_bad_keys(settings)
         pool = await open_pool(url, max_size=pool_size, application_name=name)
         stack.push_async_callback(pool.close)
         yield Runtime(
@@ -57,6 +60,7 @@ async def open_runtime(
             store=_store(settings),
             writer=SCRIPT_WRITERS[settings.script_provider](settings, pool, stack),
             narrator=NARRATORS[settings.voice_provider](settings, pool, stack),
+            footage=FOOTAGE[settings.footage_provider](settings, pool, stack),
             renderer=FilmRenderer(RenderOptions(ffmpeg=Path(get_ffmpeg_exe()))),
             host_for=HOSTS[settings.host_provider](settings, pool, stack),
             keys=secret_keys(settings),

@@ -72,11 +72,20 @@ class Settings(BaseModel):
     database_url: str | None = _variable("DATABASE_URL")
     artifact_url: str | None = _variable("YTEMPIRE_ARTIFACT_URL")
     script_provider: Literal["local", "openai"] = _variable("YTEMPIRE_SCRIPT_PROVIDER", "local")
-    voice_provider: Literal["local"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
+    voice_provider: Literal["local", "elevenlabs"] = _variable("YTEMPIRE_VOICE_PROVIDER", "local")
+    voice: str | None = _variable("YTEMPIRE_VOICE")
     host_provider: Literal["local", "youtube"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
     google_api_root: str | None = _variable("YTEMPIRE_GOOGLE_API_ROOT")
     google_token_uri: str | None = _variable("YTEMPIRE_GOOGLE_TOKEN_URI")
     secret_keys: str | None = Field(None, validation_alias="YTEMPIRE_SECRET_KEYS", repr=False)
+    footage_provider: Literal["local", "folder", "pexels", "pixabay"] = _variable(
+        "YTEMPIRE_FOOTAGE_PROVIDER", "local"
+    )
+    media_dir: Annotated[Path, AfterValidator(_absolute)] | None = _variable("YTEMPIRE_MEDIA_DIR")
+    pexels_api_key: str | None = Field(None, validation_alias="PEXELS_API_KEY", repr=False)
+    pexels_base_url: WebUrl = _variable("YTEMPIRE_PEXELS_BASE_URL")
+    pixabay_api_key: str | None = Field(None, validation_alias="PIXABAY_API_KEY", repr=False)
+    pixabay_base_url: WebUrl = _variable("YTEMPIRE_PIXABAY_BASE_URL")
     trend_sources: Annotated[tuple[TrendSourceName, ...], BeforeValidator(_list)] = _variable(
         "YTEMPIRE_TREND_SOURCES", ("custom",)
     )
@@ -94,6 +103,13 @@ class Settings(BaseModel):
     openai_project: str | None = _variable("OPENAI_PROJECT_ID")
     openai_model: str = _variable("YTEMPIRE_OPENAI_MODEL", "gpt-6-sol")
     openai_concurrency: Concurrency = _variable("YTEMPIRE_OPENAI_CONCURRENCY", 8)
+    elevenlabs_api_key: str | None = _secret("ELEVENLABS_API_KEY")
+    elevenlabs_base_url: HttpUrl = _variable(
+        "YTEMPIRE_ELEVENLABS_BASE_URL", "https://api.elevenlabs.io"
+    )
+    elevenlabs_model: str = _variable("YTEMPIRE_ELEVENLABS_MODEL", "eleven_multilingual_v2")
+    elevenlabs_format: str = _variable("YTEMPIRE_ELEVENLABS_FORMAT", "mp3_44100_128")
+    elevenlabs_concurrency: Concurrency = _variable("YTEMPIRE_ELEVENLABS_CONCURRENCY", 2)
     prices_file: Path | None = _variable("YTEMPIRE_PRICES_FILE")
     # The usual variables of the S3 client; read only when the artifact store is a bucket.
     aws_access_key_id: str | None = _variable("AWS_ACCESS_KEY_ID")

@@ -28,7 +28,12 @@ class ChannelRow:
     created_at: datetime
 
 
-ROWS = {"channel_find": ChannelRow, "channel_get": ChannelRow, "channel_list": ChannelRow}
+ROWS = {
+    "channel_find_youtube": ChannelRow,
+    "channel_find": ChannelRow,
+    "channel_get": ChannelRow,
+    "channel_list": ChannelRow,
+}
 
 
 class Channels:
@@ -69,6 +74,18 @@ class Channels:
 
     async def get(self, *, channel_id: UUID) -> ChannelRow:
         return ChannelRow(**await _SQL["channel_get"].one(self._connection, channel_id=channel_id))
+
+    async def find_youtube(self, *, youtube_channel_id: str) -> ChannelRow | None:
+        row = await _SQL["channel_find_youtube"].maybe(
+            self._connection, youtube_channel_id=youtube_channel_id
+        )
+        return ChannelRow(**row) if row else None
+
+    async def set_youtube(self, *, channel_id: UUID, youtube_channel_id: str) -> None:
+        """Raises `UniqueViolated` when another channel is that YouTube channel."""
+        await _SQL["channel_set_youtube"].exec(
+            self._connection, channel_id=channel_id, youtube_channel_id=youtube_channel_id
+        )
 
     async def list_ids_like(self, *, prefix: str) -> list[UUID]:
         """At most two ids that begin with the prefix."""

@@ -88,7 +88,17 @@ class ExecutionAdrift:
     last_error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionWoken:
+    """A run that goes on, and the step whose job it needs."""
+
+    execution_id: UUID
+    step: str
+    priority: int
+
+
 ROWS = {
+    "execution_wake_for_account": ExecutionWoken,
     "execution_approve": ExecutionApproved,
     "execution_lock": ExecutionState,
     "execution_load": Execution,
@@ -225,6 +235,13 @@ class Executions:
         """Locked for the transaction; runs that another transaction holds are left out."""
         rows = await _SQL["execution_list_adrift"].many(self._connection)
         return [ExecutionAdrift(**row) for row in rows]
+
+    async def wake_for_account(self, *, account_id: UUID) -> "list[ExecutionWoken]":
+        """The runs that waited for an account of their channel; they are queued now."""
+        rows = await _SQL["execution_wake_for_account"].many(
+            self._connection, account_id=account_id
+        )
+        return [ExecutionWoken(**row) for row in rows]
 
     async def count_going_on(self, *, horizon_seconds: float) -> int:
         row = await _SQL["execution_count_going_on"].one(

@@ -210,16 +210,18 @@ class Jobs:
         status: str | None = None,
         job_type: str | None = None,
         queue: str | None = None,
-        before_seq: int | None = None,
+        before: tuple[datetime, int] | None = None,
         most: int = 50,
     ) -> builtins.list[Job]:
-        """Newest first; the next page begins before the `seq` of the last job."""
+        """Newest first; the next page is `before` the `created_at` and `seq` of the last job."""
+        created_at, seq = before or (None, None)
         rows = await STATEMENTS["job_list"].many(
             self._connection,
             status=status,
             job_type=job_type,
             queue_name=queue,
-            before_seq=before_seq,
+            before_created_at=created_at,
+            before_seq=seq,
             most=most,
         )
         return [Job(**row) for row in rows]

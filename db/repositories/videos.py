@@ -156,6 +156,23 @@ class Videos:
         )
         return [row["topic"] for row in rows]
 
+    async def list_recent_footage(
+        self, *, channel_id: UUID, exclude_video_id: UUID, since_days: int
+    ) -> list[str]:
+        """The keys of the stock footage that the channel's other videos showed lately."""
+        rows = await _SQL["video_list_recent_footage"].many(
+            self._connection,
+            channel_id=channel_id,
+            exclude_video_id=exclude_video_id,
+            since_days=since_days,
+        )
+        return [row["key"] for row in rows]
+
+    async def set_description(self, *, video_id: UUID, description: str) -> None:
+        await _SQL["video_set_description"].exec(
+            self._connection, video_id=video_id, description=description
+        )
+
     async def upsert_artifact(self, *, video_id: UUID, artifact: Artifact) -> None:
         await _SQL["artifact_upsert"].exec(
             self._connection,

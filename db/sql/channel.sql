@@ -37,3 +37,15 @@ SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_p
 -- name: channel_list_ids_like :many
 -- parameters: prefix
 SELECT id FROM channels WHERE deleted_at IS NULL AND id::text LIKE $1 || '%' LIMIT 2;
+
+-- name: channel_find_youtube :maybe
+-- parameters: youtube_channel_id
+SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
+       auto_publish, quality_settings, youtube_category_id, created_at
+  FROM channels
+ WHERE youtube_channel_id = $1 AND deleted_at IS NULL;
+
+-- name: channel_set_youtube :exec
+-- parameters: channel_id, youtube_channel_id
+-- Only a channel that is none at YouTube yet.
+UPDATE channels SET youtube_channel_id = $2 WHERE id = $1 AND youtube_channel_id IS NULL;

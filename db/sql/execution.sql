@@ -152,3 +152,14 @@ SELECT count(*) AS n
  WHERE status IN ('pending', 'queued', 'running')
     OR (status = 'retrying'
         AND next_retry_at <= clock_timestamp() + make_interval(secs => $1::float8));
+
+-- name: execution_wake_for_account :many
+-- parameters: account_id
+-- Runs that wait for an account of their channel, not for an approval: they go on.
+UPDATE workflow_executions e
+   SET status = 'queued', error_message = NULL, heartbeat_at = clock_timestamp()
+  FROM channels c, channel_accounts ca
+ WHERE c.id = e.channel_id AND ca.channel_id = c.id AND ca.youtube_account_id = $1
+   AND e.status = 'waiting' AND e.current_step IN ('upload', 'analytics_pull')
+   AND (c.auto_publish OR e.approved_at IS NOT NULL)
+RETURNING e.id AS execution_id, e.current_step AS step, e.priority;

@@ -207,6 +207,21 @@ SELECT pg_try_advisory_lock(queue.job_worker_lock_class(), $1::integer) AS held
 -- parameters: none
 SELECT rescued, quarantined FROM queue.job_rescue()
 
+-- name: worker_delete_forgotten :exec
+-- parameters: older_than_seconds
+-- History stays readable: a worker that any job or attempt names stays, and so does a frozen one,
+-- whose session still holds its lock. Jobs are read only if a worker is old enough to go.
+DELETE FROM queue.job_workers w
+WHERE w.stopped_at < now() - make_interval(secs => $1::double precision)
+  AND w.last_heartbeat < now() - make_interval(secs => $1::double precision)
+  AND NOT EXISTS (SELECT FROM queue.job_queue j WHERE j.worker_id = w.id)
+  AND NOT EXISTS (SELECT FROM queue.job_attempts a WHERE a.worker_id = w.id)
+  AND NOT EXISTS (
+      SELECT FROM pg_locks l
+      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+        AND l.classid = queue.job_worker_lock_class()::oid AND l.objid = w.id::oid
+        AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+
 -- name: worker_release_strays :one
 -- parameters: worker_id, running, claims
 SELECT queue.job_release_strays($1, $2::uuid[], $3::bigint[]) AS released
@@ -299,8 +314,10 @@ FROM queue.job_queue j LEFT JOIN queue.job_workers w ON w.id = j.worker_id
 WHERE j.id = $1
 
 -- name: job_list :many
--- parameters: status, job_type, queue_name, before_seq, most
--- Newest first; before_seq is the seq of the last job of the page before.
+-- parameters: status, job_type, queue_name, before_created_at, before_seq, most
+-- Newest first; before_ are those of the last job of the page before. Read from an index in this very
+-- order; the optional filters leave it only while the plan is made for their values, as it is for the
+-- first five runs of a session.
 SELECT j.id, j.job_type, j.queue_name AS queue, j.priority, j.status, j.payload, j.attempts,
        j.max_attempts, j.crashes, j.ready, j.blocked, j.abort_requested, j.lock, j.queueing_lock,
        j.idempotency_key, j.requested_by, j.last_error, j.created_at, j.scheduled_for,
@@ -308,8 +325,9 @@ SELECT j.id, j.job_type, j.queue_name AS queue, j.priority, j.status, j.payload,
        w.host AS worker_host, w.pid AS worker_pid, j.seq
 FROM queue.job_queue j LEFT JOIN queue.job_workers w ON w.id = j.worker_id
 WHERE ($1::text IS NULL OR j.status = $1) AND ($2::text IS NULL OR j.job_type = $2)
-  AND ($3::text IS NULL OR j.queue_name = $3) AND ($4::bigint IS NULL OR j.seq < $4)
-ORDER BY j.seq DESC LIMIT $5
+  AND ($3::text IS NULL OR j.queue_name = $3)
+  AND ($4::timestamptz IS NULL OR (j.created_at, j.seq) < ($4, $5::bigint))
+ORDER BY j.created_at DESC, j.seq DESC LIMIT $6
 
 -- name: job_list_attempts :many
 -- parameters: job_id
@@ -321,7 +339,7 @@ FROM queue.job_attempts WHERE job_id = $1 ORDER BY started_at, attempt
 SELECT id FROM queue.job_queue
 WHERE status = ANY($1::text[]) AND ($2::text IS NULL OR job_type = $2)
   AND ($3::text IS NULL OR queue_name = $3)
-ORDER BY seq LIMIT $4
+ORDER BY created_at, seq LIMIT $4
 
 -- name: job_mark_retry :one
 -- parameters: id, note

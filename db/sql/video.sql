@@ -77,6 +77,23 @@ SELECT topic
    AND status <> 'failed'
    AND created_at > clock_timestamp() - make_interval(days => $3::int);
 
+-- name: video_list_recent_footage :many
+-- parameters: channel_id, exclude_video_id, since_days
+-- Stock footage that the channel showed lately; its own folder's files are meant to come again.
+SELECT DISTINCT (c.credit->>'provider') || ':' || (c.credit->>'asset_id') AS key
+  FROM videos v
+  JOIN workflow_executions e ON e.video_id = v.id
+  JOIN workflow_steps s ON s.execution_id = e.id AND s.step_name = 'render'
+                       AND s.status = 'success'
+ CROSS JOIN LATERAL jsonb_array_elements(coalesce(s.output->'credits', '[]')) AS c (credit)
+ WHERE v.channel_id = $1 AND v.id <> $2 AND v.deleted_at IS NULL
+   AND v.created_at > clock_timestamp() - make_interval(days => $3::int)
+   AND c.credit->>'provider' <> 'folder';
+
+-- name: video_set_description :exec
+-- parameters: video_id, description
+UPDATE videos SET description = $2 WHERE id = $1;
+
 -- name: artifact_upsert :exec
 -- parameters: video_id, kind, sha256, size_bytes, media_type, url, metadata
 INSERT INTO video_artifacts (video_id, kind, sha256, size_bytes, media_type, url, metadata)

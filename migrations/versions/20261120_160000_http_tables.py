@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261120_160000"
-down_revision = "20261120_130400"
+down_revision = "20261120_150000"
 branch_labels = None
 depends_on = None
 

@@ -163,7 +163,12 @@ def media_type_of(response: httpx.Response) -> str:
 def redirect_target(refused: Refused, url: str) -> str | None:
     """The absolute address a redirect leads to; None when the answer was no redirect."""
     location = refused.headers.get("location")
-    return urljoin(url, location) if refused.status in _REDIRECTS and location else None
+    if refused.status not in _REDIRECTS or not location:
+        return None
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise Rejected(f"{refused.where} redirects to an address that is none") from error
 
 
 def place(url: str) -> str:
@@ -188,3 +193,16 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return min(max((moment - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def web_address(text: object) -> str | None:
+    """The text when it is an http address of a usable length, else None."""
+    address = text.strip() if isinstance(text, str) else ""
+    plain = address.startswith(("http://", "https://")) and len(address) <= 1_000
+    return address if plain and not any(c.isspace() for c in address) else None
+
+
+def whole_number(value: Any) -> int | None:
+    """A count as JSON holds it; None for anything else."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
+    return value if is_count else None

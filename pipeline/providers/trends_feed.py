@@ -86,16 +86,3 @@ def facts_of(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield (line if line.endswith(_ENDS) else f"{line}."), url
         if len(seen) == FACTS_A_TOPIC:
             return
-
-
-def web_address(text: str | None) -> str | None:
-    """The text when it is an http address of a usable length, else None."""
-    address = (text or "").strip()
-    plain = address.startswith(("http://", "https://")) and len(address) <= 1_000
-    return address if plain and not any(c.isspace() for c in address) else None
-
-
-def whole_number(value: Any) -> int | None:
-    """A count as JSON holds it; None for anything else."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
-    return value if is_count else None

@@ -12,8 +12,9 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from pipeline.domain import Demand, FoundTopic, Topic
 from pipeline.errors import Rejected, Transient
+from pipeline.providers.fetching import web_address
 from pipeline.providers.sentences import sentences
-from pipeline.providers.trends_feed import FeedReader, facts_of, usable, web_address
+from pipeline.providers.trends_feed import FeedReader, facts_of, usable
 
 DEFAULT_URL = "https://trends.google.com/trending/rss?geo=US"
 ITEMS = 100

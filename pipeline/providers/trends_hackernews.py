@@ -7,13 +7,8 @@ from typing import Any
 
 from pipeline.domain import Demand, FoundTopic, Topic
 from pipeline.errors import Rejected, Transient
-from pipeline.providers.trends_feed import (
-    ITEM_LIMITS,
-    FeedReader,
-    usable,
-    web_address,
-    whole_number,
-)
+from pipeline.providers.fetching import web_address, whole_number
+from pipeline.providers.trends_feed import ITEM_LIMITS, FeedReader, usable
 
 DEFAULT_URL = "https://hacker-news.firebaseio.com/v0"
 ITEMS = 30

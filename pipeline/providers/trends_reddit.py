@@ -9,8 +9,16 @@ import httpx
 
 from pipeline.domain import Demand, FoundTopic, Topic
 from pipeline.errors import Rejected, Transient, Waiting
-from pipeline.providers.fetching import Answer, Refused, media_type_of, opened, read_json, unpacked
-from pipeline.providers.trends_feed import FEED_LIMITS, FeedReader, usable, whole_number
+from pipeline.providers.fetching import (
+    Answer,
+    Refused,
+    media_type_of,
+    opened,
+    read_json,
+    unpacked,
+    whole_number,
+)
+from pipeline.providers.trends_feed import FEED_LIMITS, FeedReader, usable
 
 ITEMS = 50
 

@@ -9,17 +9,9 @@ from urllib.parse import quote, urlsplit
 
 from pipeline.domain import Demand, FoundTopic, Topic
 from pipeline.errors import Rejected, Transient
-from pipeline.providers.fetching import Refused, fetch, read_json
+from pipeline.providers.fetching import Refused, fetch, read_json, web_address, whole_number
 from pipeline.providers.sentences import sentences
-from pipeline.providers.trends_feed import (
-    FEED_LIMITS,
-    ITEM_LIMITS,
-    FeedReader,
-    facts_of,
-    usable,
-    web_address,
-    whole_number,
-)
+from pipeline.providers.trends_feed import FEED_LIMITS, ITEM_LIMITS, FeedReader, facts_of, usable
 
 DEFAULT_URL = "https://wikimedia.org/api/rest_v1"
 ITEMS = 25

@@ -20,7 +20,7 @@ from pipeline.domain import UploadDraft
 from pipeline.errors import Transient
 from pipeline.ports import Progress
 from pipeline.providers.youtube_calls import NETWORK_TROUBLE, YouTubeCalls, refusal_of
-from pipeline.providers.youtube_errors import Action, Rule, rule_for
+from pipeline.providers.youtube_errors import RULES, Action, rule_for
 
 CHUNK_QUANTUM = 256 * 1024
 CHUNK_BYTES = 32 * CHUNK_QUANTUM
@@ -150,7 +150,7 @@ class ResumableSend:
         """The video's id; None when YouTube no longer knows the session."""
         furthest, fruitless = -1, 0
         while True:
-            kept = await self._attempt(self._ask)
+            kept = await self._attempt(self._ask, sending=False)
             if kept is not None and kept.video is None:
                 kept = await self._send_from(kept.offset) or kept
             if kept is not None and kept.video is not None:
@@ -169,7 +169,9 @@ class ResumableSend:
             if fruitless:
                 await self._pause(fruitless)
 
-    async def _attempt(self, work: Callable[[AuthorizedHttp], _Kept]) -> _Kept | None:
+    async def _attempt(
+        self, work: Callable[[AuthorizedHttp], _Kept], *, sending: bool
+    ) -> _Kept | None:
         """The work's answer; None for trouble that asking again may cure, or a session that is
         gone."""
         try:
@@ -180,8 +182,12 @@ class ResumableSend:
             if int(error.resp.status) in _GONE:
                 self._gone = True
                 return None
-            rule: Rule = rule_for(refusal_of(error))
-            if rule.action is Action.RESUME:
+            refusal = refusal_of(error)
+            if rule_for(refusal).action is Action.RESUME:
+                return None
+            if sending and refusal.status == 400 and refusal.reason not in RULES:
+                # httplib2 repeats a request whose connection broke: YouTube may have had the
+                # chunk, and refuse it the second time. What it has, it is asked.
                 return None
             raise self._calls.failure(error, self._doing) from error
 
@@ -203,7 +209,11 @@ class ResumableSend:
         if offset >= self._size:
             return None  # it has everything and is not done with it: ask again
         media = await asyncio.to_thread(
-            _Chunks, str(self._video), MEDIA_TYPE, chunksize=self._chunk_bytes, resumable=True
+            _Chunks,
+            str(self._video),
+            mimetype=MEDIA_TYPE,
+            chunksize=self._chunk_bytes,
+            resumable=True,
         )
         with contextlib.closing(media.stream()):
             request = self._calls.data.videos().insert(part="id", body={}, media_body=media)
@@ -216,7 +226,7 @@ class ResumableSend:
                     _, video = request.next_chunk(http=own, num_retries=0)
                     return _Kept(request.resumable_progress, video)
 
-                kept = await self._attempt(chunk)
+                kept = await self._attempt(chunk, sending=True)
                 if kept is None:
                     return _Kept(before) if before > offset else None
                 if kept.video is not None:

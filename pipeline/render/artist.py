@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 
 from pipeline.render import children, files
+from pipeline.render.clip import Undecodable
 from pipeline.render.encoder import RenderOptions, encode_segment
 from pipeline.render.plan import Plan
 from pipeline.render.planes import Frame
@@ -33,7 +34,7 @@ def main() -> int:
     start = json.loads(sys.stdin.readline())
     plan = Plan.model_validate_json(Path(start["plan"]).read_bytes())
     options = options_from(start["options"])
-    artist = FilmArtist(plan)
+    artist = FilmArtist(plan, options.ffmpeg)
     frame = Frame(plan.look.width, plan.look.height)
     for line in sys.stdin:
         request = json.loads(line)
@@ -45,6 +46,9 @@ def main() -> int:
                 _draw_segment(artist, frame, request, options, plan)
         except (OSError, subprocess.SubprocessError, _EncoderFailed) as error:
             print(f"{target.name}: {error}", file=sys.stderr)  # noqa: T201
+            return 1
+        except Undecodable as error:
+            _answer({"rejected": str(error)})
             return 1
         _answer({"done": target.name})
     return 0
@@ -89,6 +93,11 @@ def _draw_segment(
             pipe.close()
         except BrokenPipeError:
             contextlib.suppress(BrokenPipeError)
+        except BaseException:
+            encoder.kill()  # it would wait for frames that do not come
+            raise
+        finally:
+            artist.close()
         said = errors.read().decode("utf-8", "replace")
         code = encoder.wait()
     if code:

@@ -31,8 +31,26 @@ class RenderOptions:
     stall_seconds: float = 120.0
 
 
-def _start(ffmpeg: Path) -> list[str]:
-    return [str(ffmpeg), "-hide_banner", "-nostdin", "-y", "-protocol_whitelist", "file,pipe"]
+@dataclass(frozen=True, slots=True)
+class ClipRequest:
+    """Which frames of a clip to decode: from `first` on, counted as the film's frames are.
+
+    `matrix` is the clip's own colour matrix, `container` ffmpeg's name for what the file is.
+    """
+
+    clip: Path
+    container: str
+    matrix: str
+    first: int
+    stretch: float
+    focus: tuple[float, float]
+    width: int
+    height: int
+    fps: int
+
+
+def _start(ffmpeg: Path, protocols: str = "file,pipe") -> list[str]:
+    return [str(ffmpeg), "-hide_banner", "-nostdin", "-y", "-protocol_whitelist", protocols]
 
 
 def _local(path: Path) -> str:
@@ -125,3 +143,47 @@ def list_packets(options: RenderOptions, media: Path) -> list[str]:
         *("-loglevel", "info", "-nostats", "-f", "mp4", "-i", _local(media)),
         *("-map", "0", "-c", "copy", "-f", "framecrc", "-"),
     ]
+
+
+MOST_CLIP_PIXELS = 8192 * 4608
+"""Frames above this are not decoded."""
+# Keeps the moments of a clip's frames clear of halfway between two of the film's, whichever of the
+# usual rates it has: there a microsecond would decide which of them is seen.
+_PHASE = 0.07
+
+
+def decode_clip(ffmpeg: Path, request: ClipRequest) -> list[str]:
+    """A clip as raw I420 frames on stdout that fill the film's frame, at its rate, until it ends.
+
+    What does not fit is cut off around the focus; rotation and oblong pixels are made good.
+    """
+    r = request
+    aspect, (x, y) = f"{r.width}/{r.height}", r.focus
+    crop = (
+        f"crop=w='min(iw,ih*{aspect}/sar)':h='min(ih,iw*sar*{r.height}/{r.width})'"
+        f":x='clip({x:.4f}*iw-ow/2,0,iw-ow)':y='clip({y:.4f}*ih-oh/2,0,ih-oh)'"
+    )
+    matrices = f"in_color_matrix={r.matrix}:out_color_matrix=bt709:out_range=tv"
+    chain = ",".join(
+        (
+            f"setpts=PTS*{r.stretch:.6f}+{_PHASE / r.fps:.6f}/TB",
+            f"fps={r.fps}:start_time=0",
+            crop,
+            f"scale={r.width}:{r.height}:flags=bicubic:{matrices}",
+            "setsar=1",
+            "format=yuv420p",
+        )
+    )
+    return [
+        *_start(ffmpeg, "file"),
+        *("-loglevel", "error", "-max_pixels", str(MOST_CLIP_PIXELS), "-threads", "1"),
+        *("-ss", f"{r.first / r.fps / r.stretch:.6f}", "-f", r.container, "-i", _local(r.clip)),
+        *("-map", "0:v:0", "-an", "-sn", "-dn", "-filter_threads", "1", "-vf", chain),
+        *("-threads", "1", "-c:v", "rawvideo", "-f", "rawvideo", "pipe:1"),
+    ]
+
+
+def describe_clip(ffmpeg: Path, clip: Path, container: str) -> list[str]:
+    """A clip's streams on stderr; ffmpeg then ends with an error, for it has nothing to do."""
+    limit = ("-max_pixels", str(MOST_CLIP_PIXELS), "-threads", "1")
+    return [*_start(ffmpeg, "file"), *limit, "-f", container, "-i", _local(clip)]

@@ -95,6 +95,37 @@ def label(
     return _line_sprite(block, 0, round(left), baseline, colour, 0.0, opacity), block.width
 
 
+def chip(
+    text: str,
+    x: float,
+    middle: float,
+    size: float,
+    palette: Palette,
+    *,
+    width: float,
+    flush_right: bool = False,
+) -> tuple[Sprite, float]:
+    """A label on a tile of the accent's colour, read on any picture; the sprite and its width."""
+    pad = 0.62 * size
+    block = fit(
+        words_of(text),
+        LABEL_FACE,
+        largest=size,
+        smallest=size,
+        width=width - 2 * pad,
+        max_lines=1,
+        tracking=0.0,
+    )
+    across, high, edge = block.width + 2 * pad, 1.72 * size, 2 * BORDER
+    canvas = Canvas(round(across) + 2 * edge, round(high) + 2 * edge)
+    canvas.paint(rounded_box(across, high, high * 0.28), edge, edge, palette.accent)
+    baseline = edge + high / 2 + block.type.size * CAP_HEIGHT / 2
+    for line in block.lines:
+        canvas.paint(mask(line, block.type), edge + pad, baseline, palette.on_accent)
+    left = x - across if flush_right else x
+    return canvas.sprite(round(left) - edge, round(middle - high / 2) - edge), across
+
+
 def mark(name: str, palette: Palette, layout: Layout) -> Sprite:
     """The channel's mark: a tile with its first character, and its name beside it."""
     x, middle = layout.bug
@@ -131,22 +162,37 @@ def mark(name: str, palette: Palette, layout: Layout) -> Sprite:
     )
 
 
-def figure(text: str, face: str, palette: Palette, layout: Layout) -> Sprite:
-    """A number, large, in the place of the scene's ornament."""
+def figure(
+    text: str, face: str, palette: Palette, layout: Layout, *, boxed: bool = False
+) -> Sprite:
+    """A number, large, in the place of the scene's ornament; boxed, it is read on any picture."""
     block = fit(
         words_of(text),
         face,
-        largest=21 * layout.u,
-        smallest=8 * layout.u,
-        width=layout.figure_width,
+        largest=(15 if boxed else 21) * layout.u,
+        smallest=(6 if boxed else 8) * layout.u,
+        width=layout.figure_width - (0.7 * 15 * layout.u if boxed else 0),
         max_lines=1,
         tracking=-0.03,
     )
     x, y = layout.motif
     left, baseline = round(x - block.width / 2), round(y + block.height / 2)
+    if boxed:
+        return _tile(block, x, y, palette)
     return _line_sprite(
         block, 0, left, baseline, palette.accent, 0.0 if palette.light else 1.8 * layout.u
     )
+
+
+def _tile(block: Block, x: float, y: float, palette: Palette) -> Sprite:
+    """One line in its middle on a tile of the accent's colour."""
+    size, edge = block.type.size, 2 * BORDER
+    across, high = block.width + 0.7 * size, block.height + 0.62 * size
+    canvas = Canvas(round(across) + 2 * edge, round(high) + 2 * edge)
+    canvas.paint(rounded_box(across, high, size * 0.16), edge, edge, palette.accent)
+    left, baseline = edge + 0.35 * size, edge + (high + block.height) / 2
+    canvas.paint(mask(block.lines[0], block.type), left, baseline, palette.on_accent)
+    return canvas.sprite(round(x - canvas.width / 2), round(y - canvas.height / 2))
 
 
 def _line_sprite(

@@ -4,7 +4,8 @@ Colours are sRGB bytes. In every family `text` on any ground, `box_text` on `box
 `accent` reach a WCAG contrast of at least 4.5 (a test computes them).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 Rgb = tuple[int, int, int]
 
@@ -35,6 +36,10 @@ class Palette:
     box: Rgb
     box_text: Rgb
     light: bool = False
+
+    def over_footage(self) -> Self:
+        """The family on clips and stills, which are darkened for it: bright type, always."""
+        return replace(self, text=self.box_text, light=False)
 
 
 def _ground(start: str, end: str, glow: str, second_glow: str) -> Ground:

@@ -16,11 +16,14 @@ from pipeline.errors import Rejected
 from pipeline.render import captions
 from pipeline.render.fonts import TITLE_FACES
 from pipeline.render.palette import PALETTES
+from pipeline.render.placement import Picture, place
 from pipeline.render.text import clean, clusters, unsupported
 
 MOTIFS = ("rings", "dots", "waves", "arcs", "facets")
 SMALLEST_SIDE, LARGEST_SIDE = 144, 4320
 LONGEST_SECONDS = 4 * 3600.0
+DISSOLVE_SECONDS = 0.4
+"""How long a scene is still seen below the next one."""
 
 
 class _Frozen(BaseModel):
@@ -55,7 +58,10 @@ class Figure(_Frozen):
 
 
 class Scene(_Frozen):
-    """One section on screen from frame `first` to `last`-1. `number` counts body scenes from 1."""
+    """One section on screen from frame `first` to `last`-1. `number` counts body scenes from 1.
+
+    Without footage it has a generated ground.
+    """
 
     kind: SectionKind
     heading: str
@@ -67,6 +73,7 @@ class Scene(_Frozen):
     seed: int
     cues: tuple[TimedCue, ...]
     figures: tuple[Figure, ...]
+    footage: Picture | None = None
 
 
 class Look(_Frozen):
@@ -121,6 +128,8 @@ def plan_film(film: Film) -> Plan:
         first, last = bounds[i], bounds[i + 1]
         cues = _cues(speech.words, fps, first, last, vertical=film.format.vertical)
         heading = clean(section.heading)
+        footage = film.footage[i] if film.footage else None
+        shown = last - first + math.ceil(DISSOLVE_SECONDS * fps)
         scenes.append(
             Scene(
                 kind=section.kind,
@@ -133,6 +142,7 @@ def plan_film(film: Film) -> Plan:
                 seed=chance.randrange(2**31),
                 cues=cues,
                 figures=_figures(cues, fps, last) if section.kind is SectionKind.BODY else (),
+                footage=place(footage, shown, fps) if footage else None,
             )
         )
     look = Look(
@@ -166,6 +176,11 @@ def _check(film: Film) -> None:
         raise Rejected(
             f"The script has {len(film.script.sections)} sections, its narration "
             f"{len(film.sections)}: narrate the script again."
+        )
+    if film.footage and len(film.footage) != len(film.sections):
+        raise Rejected(
+            f"{len(film.footage)} pieces of footage for {len(film.sections)} sections: each has "
+            "one or None; find the footage again."
         )
     spoken = " ".join(w.text for s in film.sections for w in s.words)
     missing = unsupported(f"{film.script.title} {spoken}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.domain import Film, RenderedFiles
-from pipeline.errors import Transient
+from pipeline.errors import Rejected, Transient
 from pipeline.ports import Progress
 from pipeline.render import captions, children, files, sound
 from pipeline.render.artist import options_to
@@ -135,6 +135,8 @@ class FilmRenderer:
             code = await artist.wait()
             raise Transient(children.failure("The drawing process ended", code, said))
         message: dict[str, Any] = json.loads(line)
+        if "rejected" in message:
+            raise Rejected(f"{message['rejected']} Find other footage for its section.")
         return message
 
     async def _is_whole(self, file: Path, segment: Segment) -> bool:

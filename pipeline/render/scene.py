@@ -1,25 +1,22 @@
 """Drawing frames: what one scene looks like, and a film as the sequence of its scenes."""
 
-import math
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
-import numpy as np
 
 from pipeline.domain import SectionKind
 from pipeline.render import blend, lettering
-from pipeline.render.background import backdrop, glow_colour
 from pipeline.render.caption_art import CaptionArtist
 from pipeline.render.easing import clamp, in_out_sine, out_cubic, out_quint
+from pipeline.render.grounds import FootageGround, GeneratedGround, Ground
 from pipeline.render.layout import Box, Layout, layout_for
-from pipeline.render.motif import motif, speck
 from pipeline.render.palette import BY_NAME, Palette
-from pipeline.render.plan import Figure, Plan, Scene
+from pipeline.render.plan import DISSOLVE_SECONDS, Figure, Plan, Scene
 from pipeline.render.planes import Canvas, Frame, Sprite, rounded_box
 from pipeline.render.typography import bidi_base, words_of
 
-DISSOLVE_SECONDS = 0.4
 ENTER_SECONDS = 0.7
 STAGGER_SECONDS = 0.1
 LEAVE_SECONDS = 0.23
@@ -27,18 +24,26 @@ CLOSE_SECONDS = 0.4
 
 
 class FilmArtist:
-    """Draws any frame of a plan; keeps the two scenes it drew last."""
+    """Draws any frame of a plan; keeps the scene it drew last and its neighbours.
 
-    def __init__(self, plan: Plan) -> None:
+    Only a plan with clips needs an `ffmpeg`, which decodes them. Raises `Undecodable` for footage
+    that cannot be shown.
+    """
+
+    def __init__(self, plan: Plan, ffmpeg: Path | None = None) -> None:
         self._plan = plan
         self._look = plan.look
+        self._ffmpeg = ffmpeg
         rtl = bool(bidi_base(words_of(plan.look.title)))
         self._layout = layout_for(plan.look.width, plan.look.height, rtl=rtl)
         self._palette = BY_NAME[plan.look.palette]
         self._captions = CaptionArtist(self._layout, self._palette)
-        self._mark = lettering.mark(plan.look.channel, self._palette, self._layout)
+        self._mark, self._mark_over_footage = (
+            lettering.mark(plan.look.channel, palette, self._layout)
+            for palette in (self._palette, self._palette.over_footage())
+        )
         self._track = self._draw_track()
-        self._scene = lru_cache(maxsize=2)(self._open_scene)
+        self._scenes: dict[int, SceneArtist] = {}
         self._other = Frame(plan.look.width, plan.look.height)
 
     def draw(self, frame: Frame, n: int) -> None:
@@ -47,19 +52,42 @@ class FilmArtist:
         index = next(i for i in range(len(self._plan.scenes)) if n < look.bounds[i + 1])
         scene = self._scene(index)
         scene.draw_ground(frame, n)
-        age = (n - look.bounds[index]) / look.fps
+        age, share = (n - look.bounds[index]) / look.fps, 1.0
         if index and age < DISSOLVE_SECONDS:
             self._scene(index - 1).draw_ground(self._other, n)
             share = in_out_sine((age + 0.5 / look.fps) / DISSOLVE_SECONDS)
             cv2.addWeighted(frame.buffer, share, self._other.buffer, 1 - share, 0, frame.buffer)
         scene.draw_type(frame, n)
-        blend.lay(frame, self._mark)
+        self._draw_mark(frame, index, share)
         self._draw_caption(frame, n, scene.scene)
         self._draw_progress(frame, n)
         self._draw_close(frame, n)
 
-    def _open_scene(self, index: int) -> "SceneArtist":
-        return SceneArtist(self._plan, index, self._layout, self._palette)
+    def close(self) -> None:
+        """End the decoders of clips; drawing on starts them anew."""
+        for scene in self._scenes.values():
+            scene.close()
+
+    def _scene(self, index: int) -> "SceneArtist":
+        if index not in self._scenes:
+            for other in [i for i in self._scenes if abs(i - index) > 1]:
+                self._scenes.pop(other).close()
+            mark = self._mark
+            box = Box(mark.x, mark.y, mark.x + mark.width, mark.y + mark.height)
+            self._scenes[index] = SceneArtist(
+                self._plan, index, self._layout, self._palette, box, self._ffmpeg
+            )
+        return self._scenes[index]
+
+    def _draw_mark(self, frame: Frame, index: int, share: float) -> None:
+        """The channel's mark, in the colours of the scene and, by the rest, of the one before."""
+        here = self._plan.scenes[index].footage is not None
+        before = self._plan.scenes[max(0, index - 1)].footage is not None
+        if share < 1.0 and before is not here:
+            blend.lay(frame, self._mark_over_footage if before else self._mark, 1 - share)
+            blend.lay(frame, self._mark_over_footage if here else self._mark, share)
+        else:
+            blend.lay(frame, self._mark_over_footage if here else self._mark)
 
     def _draw_caption(self, frame: Frame, n: int, scene: Scene) -> None:
         cue = next((cue for cue in scene.cues if cue.first <= n < cue.last), None)
@@ -114,50 +142,46 @@ class FilmArtist:
 
 
 class SceneArtist:
-    """Draws one scene: its ground, its ornament, its heading and its figures."""
+    """Draws one scene: its ground, its heading and its figures."""
 
-    def __init__(self, plan: Plan, index: int, layout: Layout, palette: Palette) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        index: int,
+        layout: Layout,
+        palette: Palette,
+        mark: Box,
+        ffmpeg: Path | None,
+    ) -> None:
         self.scene = plan.scenes[index]
         self._fps = plan.look.fps
-        self._layout, self._palette = layout, palette
+        picture = self.scene.footage
+        self._pictured = picture is not None
+        self._layout = layout
+        self._palette = palette.over_footage() if self._pictured else palette
         self._face = plan.look.title_face
         self._is_last = index == len(plan.scenes) - 1
-        ground = palette.grounds[self.scene.ground]
-        self._ground = ground
-        self._backdrop = backdrop(layout, ground, self.scene.seed)
-        rng = np.random.default_rng(self.scene.seed + 1)
-        tint = glow_colour(palette, 0.42 if palette.light else 0.34, ground)
         self._hook = self.scene.kind is SectionKind.HOOK
-        centre, diameter = layout.motif, 62 * layout.u
-        if self._hook and layout.width > layout.height:
-            centre, diameter = (0.87 * layout.width, 0.42 * layout.height), 78 * layout.u
-        elif self._hook:
-            centre, diameter = (0.84 * layout.width, 0.575 * layout.height), 72 * layout.u
-        if self._hook and layout.rtl:
-            centre = (layout.width - centre[0], centre[1])
-        self._centre, self._radius = centre, diameter / 2
         self._prepare_type(plan)
-        self._motif = motif(
-            self.scene.motif, diameter, self._centre, tint, palette.accent, self.scene.seed + 2
-        )
-        self._turn = float(rng.uniform(0, 2 * math.pi))
-        light = (255, 255, 255) if not palette.light else palette.accent
-        self._specks = [
-            (
-                speck(r * layout.u, light, o, r * layout.u * 0.9),
-                rng.uniform(0, layout.width),
-                rng.uniform(0, layout.height),
-                rng.uniform(0.8, 2.4) * layout.u,
-                rng.uniform(0, 6.28),
-                r * layout.u,
+        self._ground: Ground
+        if picture is None:
+            self._ground = GeneratedGround(self.scene, self._fps, layout, palette)
+        else:
+            self._ground = FootageGround(
+                self.scene, picture, plan.look, palette, self._typed(), mark, ffmpeg
             )
-            for r, o in zip(rng.uniform(0.35, 2.6, 7), rng.uniform(0.05, 0.15, 7), strict=True)
-        ]
-        self._planets = [
-            (speck(r * layout.u, palette.accent, 0.95, 1.4), share, rng.uniform(0, 6.28), speed)
-            for r, share, speed in ((1.15, 0.52, 0.30), (0.75, 0.84, -0.17), (0.6, 1.04, 0.11))
-        ]
         self._figure = lru_cache(maxsize=2)(self._set_figure)
+
+    def close(self) -> None:
+        """See `Ground.close`."""
+        self._ground.close()
+
+    def _typed(self) -> Box | None:
+        """Where the heading stands, with some air."""
+        if self._heading is None:
+            return None
+        box, u = self._heading.box, self._layout.u
+        return Box(box.left - 2 * u, box.top - 2 * u, box.right + 2 * u, box.bottom + 3 * u)
 
     def _prepare_type(self, plan: Plan) -> None:
         layout, palette, u = self._layout, self._palette, self._layout.u
@@ -191,40 +215,34 @@ class SceneArtist:
             edge.right if self._layout.rtl else edge.left + 9 * u,
             edge.top - 4.0 * u,
         )
-        if kicker:
+        if not kicker:
+            return
+        side = edge.right if layout.rtl else edge.left
+        if self._pictured:
+            self._kicker = lettering.chip(
+                kicker,
+                side,
+                edge.top - 6.2 * u,
+                2.9 * u,
+                palette,
+                width=box.width,
+                flush_right=layout.rtl,
+            )
+        else:
             self._kicker = lettering.label(
                 kicker,
-                edge.right if self._layout.rtl else edge.left,
+                side,
                 edge.top - 7.6 * u,
                 3.4 * u,
                 palette.accent,
                 width=box.width,
-                flush_right=self._layout.rtl,
+                flush_right=layout.rtl,
             )
 
     def draw_ground(self, frame: Frame, n: int) -> None:
         """The ground with everything that floats on it."""
-        self._backdrop.draw(frame, n, self._fps)
-        seconds, u = n / self._fps, self._layout.u
-        for sprite, x, y, speed, phase, radius in self._specks:
-            span = self._layout.height + 4 * radius
-            lift = (y - speed * seconds) % span - 2 * radius
-            sway = math.sin(seconds * 0.5 + phase) * 1.5 * u
-            blend.lay_drifting(frame, sprite, x + sway, lift)
-        dx, dy = self._backdrop.drift.at(n, self._fps)
-        # Nearer things move farther, and against the ground: parallax.
-        shift = (-0.55 * dx, -0.55 * dy)
         hush = max((self._figure_opacity(f, n) for f in self.scene.figures), default=0.0)
-        blend.lay_drifting(frame, self._motif, *shift, 1 - 0.86 * hush)
-        for sprite, share, phase, speed in self._planets:
-            angle = phase + speed * seconds
-            blend.lay_drifting(
-                frame,
-                sprite,
-                self._centre[0] + shift[0] + math.cos(angle) * self._radius * share,
-                self._centre[1] + shift[1] + math.sin(angle) * self._radius * share,
-                1 - 0.7 * hush,
-            )
+        self._ground.draw(frame, n, hush)
 
     def draw_type(self, frame: Frame, n: int) -> None:
         """Heading, kicker, rule and figure as they stand in frame n."""
@@ -246,7 +264,8 @@ class SceneArtist:
         x1 = rule.right if self._layout.rtl else rule.left + rule.width * grown
         top = 2 * round(rule.top / 2)
         height = max(2, 2 * round(rule.height / 2))
-        blend.fill(frame, x0, top, x1, top + height, self._palette.accent, leaving)
+        if not (self._pictured and self._kicker):  # a tile in its place says the same
+            blend.fill(frame, x0, top, x1, top + height, self._palette.accent, leaving)
         if self._kicker:
             shown = out_cubic(age / ENTER_SECONDS)
             slide = (1 - shown) * 2.5 * u * (1 if self._layout.rtl else -1)
@@ -274,4 +293,4 @@ class SceneArtist:
         return min(out_cubic((age + 0.03) / 0.35), clamp(left / 0.25)) if age >= 0 else 0.0
 
     def _set_figure(self, text: str) -> Sprite:
-        return lettering.figure(text, self._face, self._palette, self._layout)
+        return lettering.figure(text, self._face, self._palette, self._layout, boxed=self._pictured)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pipeline.render.encoder import RenderOptions, encode_segment
-from pipeline.render.plan import Plan
+from pipeline.render.plan import DISSOLVE_SECONDS, Plan, Scene
 
-_LIBRARIES = ("numpy", "opencv-python-headless", "uharfbuzz")
+_LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "uharfbuzz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def _name(plan: Plan, index: int, first: int, last: int, options: RenderOptions)
         }
     )
     before = None
-    if index:  # its ground shows while the scenes dissolve; its words do not
+    if index and first < scene.first + math.ceil(DISSOLVE_SECONDS * plan.look.fps):
+        # Its ground shows while the scenes dissolve; its words do not.
         before = plan.scenes[index - 1].model_copy(update={"cues": (), "figures": ()})
     arguments = encode_segment(options, plan.look, Path("/segment.mp4"))
     return "segment-{}.mp4".format(
@@ -69,11 +71,16 @@ def _name(plan: Plan, index: int, first: int, last: int, options: RenderOptions)
             engine_version(),
             [options.ffmpeg.name, *arguments[1:]],
             plan.look.model_dump(mode="json"),
-            shown.model_dump(mode="json"),
-            before and before.model_dump(mode="json"),
+            _pixels(shown),
+            before and _pixels(before),
             [first, last],
         )
     )
+
+
+def _pixels(scene: Scene) -> dict[str, Any]:
+    """What a scene's pixels depend on: of footage its content, wherever the file lies."""
+    return scene.model_dump(mode="json", exclude={"footage": {"path"}})
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from pipeline.domain import FootageCredit
 from pipeline.errors import Rejected
 from pipeline.stages.topic_text import plain_line
 
@@ -18,9 +19,18 @@ DESCRIPTION_BYTES = 5_000
 TAGS_CHARACTERS = 500
 # The marker of an upload is added to the description as a line and to the tags, at upload.
 MARKER_CHARACTERS = 48
+# What the origins of footage may take of a description.
+CREDITS_BYTES = 2_500
 ELLIPSIS = "…"
 
 _MARKER = re.compile(r"yte-[A-Za-z0-9-]+")
+_FOOTAGE = {
+    "en": "Footage",
+    "es": "Imágenes",
+    "de": "Bildmaterial",
+    "fr": "Images",
+    "pt": "Imagens",
+}
 _FORBIDDEN = str.maketrans({"<": "‹", ">": "›"})
 _OVERRIDES = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -153,6 +163,29 @@ def fit_tags(
         if tags_length([*kept.values(), clean]) <= limit:
             kept[clean.casefold()] = clean
     return tuple(kept.values())
+
+
+def credited(description: str, credits_: Sequence[FootageCredit], language: str) -> str:
+    """The description with a line for each asset whose origin is known; the lines before it give
+    way, so that it still fits together with the marker of an upload."""
+    lines = dict.fromkeys(line for credit in credits_ if (line := _credit_line(credit)))
+    if not lines:
+        return description
+    heading = _FOOTAGE.get(language.split("-")[0].lower(), _FOOTAGE["en"])
+    block = clip_description("\n".join((f"{heading}:", *lines)), CREDITS_BYTES)
+    room = DESCRIPTION_BYTES - MARKER_CHARACTERS - 2 - len(block.encode()) - 2
+    body = clip_description(description, room)
+    return f"{body}\n\n{block}" if body else block
+
+
+def _credit_line(credit: FootageCredit) -> str | None:
+    """`Jane Doe, Pexels: https://... (Pexels licence)`, of whatever of it is known."""
+    if credit.author is None and credit.page_url is None and credit.licence is None:
+        return None
+    library = None if credit.provider == "folder" else credit.provider.capitalize()
+    who = ", ".join(part for part in (credit.author, library) if part)
+    line = ": ".join(part for part in (who, credit.page_url) if part)
+    return f"{line} ({credit.licence})".strip() if credit.licence else line
 
 
 def marked(description: str, tags: Sequence[str], marker: str) -> tuple[str, tuple[str, ...]]:

@@ -5,6 +5,9 @@ from pathlib import Path
 from pipeline.domain import Artifact, ArtifactKind, Channel, Cut, Film, Narration, Script
 from pipeline.errors import Rejected
 from pipeline.ports import ArtifactStore, Progress, Renderer
+from pipeline.stages.footage import Gathered
+
+NO_FOOTAGE = Gathered()
 
 
 async def assemble(
@@ -17,6 +20,7 @@ async def assemble(
     scratch: Path,
     folder: str,
     seed: int,
+    footage: Gathered = NO_FOOTAGE,
     progress: Progress,
 ) -> Cut:
     """Render the film in `scratch` and store its files below `folder` of the store.
@@ -39,6 +43,7 @@ async def assemble(
         format=channel.format,
         channel_name=channel.name,
         seed=seed,
+        footage=footage.scenes,
     )
     files = await renderer.render(film, folder=scratch, progress=progress)
 
@@ -52,4 +57,5 @@ async def assemble(
         vtt=await keep(files.vtt, ArtifactKind.CAPTIONS, "text/vtt"),
         duration=files.duration,
         format=channel.format,
+        credits=footage.credits,
     )

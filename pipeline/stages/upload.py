@@ -19,7 +19,7 @@ from pipeline.domain import (
 )
 from pipeline.errors import Rejected, Transient
 from pipeline.ports import ArtifactStore, Progress, UploadJournal, VideoHost
-from pipeline.stages.metadata import check_metadata, marked
+from pipeline.stages.metadata import check_metadata, credited, marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ async def publish_video(
 
 
 def _draft(cut: Cut, script: Script, channel: Channel, marker: str) -> UploadDraft:
-    description, tags = marked(script.description, script.tags, marker)
+    told = credited(script.description, cut.credits, script.language)
+    description, tags = marked(told, script.tags, marker)
     check_metadata(script.title, description, tags)
     return UploadDraft(
         title=script.title,

@@ -150,7 +150,11 @@ async def test_plain_insert_with_an_unknown_channel_fails_with_a_reason(line: Li
     )
     line.run("worker", "--until-idle")
 
-    row = await _value(line, "SELECT status || ': ' || last_error FROM queue.job_queue")
+    row = await _value(
+        line,
+        "SELECT status || ': ' || last_error FROM queue.job_queue "
+        "WHERE job_type = 'video.trend_pick'",
+    )
     assert row.startswith("failed: ")
     assert "there is no channel 'nowhere'" in row
     assert line.json("run", "list")["items"] == []

@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from pipeline.ports import ScriptWriter
+from pipeline.ports import Narrator, ScriptWriter
+from tests.services.elevenlabs_server import ElevenLabsServer
 from tests.services.openai_server import OpenAIServer
+from workers.elevenlabs_provider import make_narrator
 from workers.openai_provider import make_writer
 from workers.settings import Settings
 
@@ -22,3 +24,20 @@ async def openai_writer(server: OpenAIServer, **environment: str) -> AsyncIterat
     settings = Settings.from_env(openai_environment(server) | environment)
     async with AsyncExitStack() as stack:
         yield make_writer(settings, stack)
+
+
+def elevenlabs_environment(server: ElevenLabsServer) -> dict[str, str]:
+    return {
+        "YTEMPIRE_VOICE_PROVIDER": "elevenlabs",
+        "ELEVENLABS_API_KEY": server.key,
+        "YTEMPIRE_ELEVENLABS_BASE_URL": server.root,
+    }
+
+
+@asynccontextmanager
+async def elevenlabs_narrator(
+    server: ElevenLabsServer, **environment: str
+) -> AsyncIterator[Narrator]:
+    settings = Settings.from_env(elevenlabs_environment(server) | environment)
+    async with AsyncExitStack() as stack:
+        yield make_narrator(settings, stack)

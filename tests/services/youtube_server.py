@@ -81,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
             keep = fault.keep if fault is not None and fault.kind == "partial" else None
             status, answer, headers = self._judge(operation, query, body, entry, keep)
             entry["status"] = status
+            if operation in world.hooks:
+                world.hooks.pop(operation)(entry)
             if fault is not None and fault.kind != "partial":
                 self._misbehave(fault, entry)
                 return

@@ -156,6 +156,8 @@ class World:
     used: dict[tuple[str, str, str], int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     journal: list[dict[str, Any]] = field(default_factory=list)
+    # Called with the journal's entry once a request had its effect, before it is answered.
+    hooks: dict[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
     unprocessed_reads: int = 0
     unlisted_reads: int = 0
     token_life_seconds: int = 3599

@@ -11,9 +11,11 @@ from db.revisions import MigrationError
 from pipeline.errors import StageError
 from workers.channels import NotFound
 from workers.cli import (
+    account,
     channel,
     cost,
     demo,
+    doctor,
     enqueue,
     job,
     key,
@@ -49,10 +51,12 @@ app.command()(demo.demo)
 app.command()(worker.worker)
 app.command()(serve.serve)
 app.command()(enqueue.enqueue)
+app.command()(doctor.doctor)
 app.add_typer(run.app, name="run")
 app.add_typer(job.app, name="job")
 app.add_typer(queue.app, name="queue")
 app.add_typer(channel.app, name="channel")
+app.add_typer(account.app, name="account")
 app.add_typer(trend.app, name="trend")
 app.add_typer(cost.app, name="cost")
 app.add_typer(workflow.app, name="workflow")

@@ -1,5 +1,6 @@
 """`ytempire channel`: where videos are published."""
 
+import re
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -7,7 +8,14 @@ import typer
 
 from db.pool import transaction
 from db.repositories.channels import ChannelRow, Channels
-from workers.channels import HEIGHTS, NameTaken, NewChannel, add_local_channel, require_channel
+from workers.channels import (
+    HEIGHTS,
+    NameTaken,
+    NewChannel,
+    add_local_channel,
+    add_youtube_channel,
+    require_channel,
+)
 from workers.cli.output import (
     CommandError,
     ExitCode,
@@ -20,12 +28,17 @@ from workers.cli.output import (
 )
 from workers.cli.session import session
 
+_YOUTUBE_ID = re.compile(r"UC[A-Za-z0-9_-]{3,40}")
+
 app = typer.Typer(help="Channels: where videos are published.", no_args_is_help=True)
 
 
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="The channel's name, unique among yours.")],
+    youtube_channel_id: Annotated[
+        str | None, typer.Option(help="UC..., with YTEMPIRE_HOST_PROVIDER=youtube.")
+    ] = None,
     niche: Annotated[str | None, typer.Option(help="Only topics of this niche.")] = None,
     language: Annotated[str, typer.Option(help="BCP 47 tag of what is spoken.")] = "en",
     timezone: Annotated[str, typer.Option(help="IANA name, such as Europe/Berlin.")] = "UTC",
@@ -37,7 +50,7 @@ def add(
     ] = True,
     json: JsonFlag = False,
 ) -> None:
-    """Add a channel of the embedded host, with its account."""
+    """Add a channel of the chosen host; one of the embedded host comes with its account."""
     cleaned = name.strip()
     if not cleaned or len(cleaned) > 100 or not cleaned.isprintable():
         raise CommandError("a channel's name has 1 to 100 printable characters", ExitCode.USAGE)
@@ -61,13 +74,28 @@ def add(
         auto_publish=auto_publish,
         resolution=resolution,
         vertical=vertical,
+        youtube_channel_id=youtube_channel_id,
     )
+    if youtube_channel_id is not None and not _YOUTUBE_ID.fullmatch(youtube_channel_id):
+        raise CommandError(
+            f"{youtube_channel_id!r} is no id of a YouTube channel: UC and 3 to 40 letters,"
+            " digits, - and _",
+            ExitCode.USAGE,
+        )
 
     async def command() -> ChannelRow:
         async with session() as opened:
+            on_youtube = opened.settings.host_provider == "youtube"
+            if youtube_channel_id is not None and not on_youtube:
+                raise CommandError(
+                    "--youtube-channel-id is for YTEMPIRE_HOST_PROVIDER=youtube; the embedded host"
+                    " makes ids of its own",
+                    ExitCode.USAGE,
+                )
+            add_channel = add_youtube_channel if on_youtube else add_local_channel
             try:
                 async with transaction(opened.pool) as connection:
-                    return await add_local_channel(connection, new)
+                    return await add_channel(connection, new)
             except NameTaken as error:
                 raise CommandError(str(error), ExitCode.CONFLICT) from error
 

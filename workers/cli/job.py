@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -27,6 +29,7 @@ from workers.cli.queue_session import ago, full_id, note_of, run
 from workers.queue.retention import prune
 
 MOST_BY_FILTER = 10_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Status(StrEnum):
@@ -65,8 +68,7 @@ def list_jobs(
     as_json: JsonFlag = False,
 ) -> None:
     """List jobs, the newest first."""
-    if cursor is not None and not cursor.isdigit():
-        raise CommandError("--cursor takes the next_cursor of a former page", ExitCode.USAGE)
+    before = None if cursor is None else _read_cursor(cursor)
 
     async def operation(pool: Pool) -> None:
         async with acquired(pool) as connection:
@@ -74,11 +76,11 @@ def list_jobs(
                 status=status,
                 job_type=job_type,
                 queue=queue,
-                before_seq=None if cursor is None else int(cursor),
+                before=before,
                 most=limit,
             )
             now = await Queues(connection).now()
-        more = str(jobs[-1].seq) if len(jobs) == limit else None
+        more = _cursor_after(jobs[-1]) if len(jobs) == limit else None
         if as_json:
             print_json(as_items(jobs, more))
             return
@@ -106,6 +108,21 @@ def list_jobs(
             typer.echo(f"more: --cursor {more}", err=True)
 
     run(operation)
+
+
+def _cursor_after(job: Job) -> str:
+    """Where the next page begins: the microsecond of the job's creation, and its seq."""
+    return f"{(job.created_at - EPOCH) // timedelta(microseconds=1)}.{job.seq}"
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, int]:
+    found = re.fullmatch(r"(-?\d{1,18})\.(\d{1,18})", cursor, re.ASCII)
+    try:
+        if found is not None:
+            return EPOCH + timedelta(microseconds=int(found[1])), int(found[2])
+    except OverflowError:
+        pass
+    raise CommandError("--cursor takes the next_cursor of a former page", ExitCode.USAGE)
 
 
 @app.command()

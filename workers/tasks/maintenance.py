@@ -1,4 +1,4 @@
-"""Jobs that keep the house: they find work that fell out of its way."""
+"""Jobs that keep the house: they find work that fell out of its way, and clear away what is old."""
 
 from typing import Any
 
@@ -7,18 +7,26 @@ from procrastinate import Blueprint, JobContext
 
 from workers.ingest import chosen_feeds, due_feeds, expire_trends, ingest
 from workers.queue.outcomes import EndJob, Fail
+from workers.queue.retention import keep_house
 from workers.runs import reconcile
 from workers.tasks.stages import runtime_of
 
 log = structlog.get_logger()
 QUEUE = "maintenance"
+NOOP = "maintenance.noop"
+RECONCILE = "maintenance.reconcile"
+PRUNE = "maintenance.prune"
 
 
 def add_maintenance(app: Blueprint) -> None:
     """Register the maintenance tasks and their periods."""
-    app.task(name="maintenance.noop", queue=QUEUE)(noop)
+    app.task(name=NOOP, queue=QUEUE)(noop)
     app.periodic(cron="* * * * *")(
-        app.task(name="maintenance.reconcile", queue=QUEUE, pass_context=True)(reconcile_runs)
+        app.task(name=RECONCILE, queue=QUEUE, pass_context=True)(reconcile_runs)
+    )
+    # Not on the hour, when everybody else has something to do. Never two waiting at a time.
+    app.periodic(cron="17 * * * *")(
+        app.task(name=PRUNE, queue=QUEUE, queueing_lock=PRUNE, pass_context=True)(prune_history)
     )
     app.periodic(cron="*/15 * * * *")(
         app.task(name="maintenance.trend_ingest", queue=QUEUE, pass_context=True)(ingest_trends)
@@ -64,3 +72,10 @@ async def ingest_trends(context: JobContext, /, timestamp: int) -> None:
 async def expire(context: JobContext, /, timestamp: int) -> None:
     """Every hour: mark the topics whose time is over."""
     await expire_trends(runtime_of(context).pool)
+
+
+async def prune_history(context: JobContext, /, timestamp: int) -> None:
+    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue."""
+    jobs, workers = await keep_house(runtime_of(context).pool)
+    if jobs or workers:
+        log.info("queue.pruned", jobs=jobs, workers=workers)

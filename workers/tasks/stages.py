@@ -18,13 +18,15 @@ from pipeline.domain import Artifact, Channel, Cut, StageName, Topic, Trend
 from pipeline.errors import Deferred, LostClaim, Rejected, Waiting
 from pipeline.flow import FIRST_STAGE, ROUTES
 from pipeline.stages.analytics import measure
-from pipeline.stages.metadata import clip_title
+from pipeline.stages.footage import gather_footage
+from pipeline.stages.metadata import clip_title, credited
 from pipeline.stages.render import assemble
 from pipeline.stages.script import Scripted, write_script
 from pipeline.stages.trend import TrendPick, pick_topic
 from pipeline.stages.upload import Uploaded, publish_video
 from pipeline.stages.voice import Narrated, narrate
 from workers.accounts import reserve_account
+from workers.analytics import SOURCE, schedule_pull
 from workers.execution import Claim, Performance, StageRunner, perform
 from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
@@ -145,19 +147,39 @@ async def speak(runtime: Runtime, claim: Claim) -> Performance:
 
 async def draw(runtime: Runtime, claim: Claim) -> Performance:
     """render: the film; segments that an interrupted attempt finished are in the scratch folder."""
+    script = claim.output(StageName.SCRIPT, Scripted).script
+    narration = claim.output(StageName.VOICE, Narrated).narration
+    async with transaction(runtime.pool) as connection:
+        used = await Videos(connection).list_recent_footage(
+            channel_id=claim.channel.id,
+            exclude_video_id=claim.video_id,
+            since_days=NO_REPEAT_DAYS,
+        )
+    footage = await gather_footage(
+        script,
+        narration,
+        footage=runtime.footage,
+        format=claim.channel.format,
+        used=used,
+    )
     cut = await assemble(
-        claim.output(StageName.SCRIPT, Scripted).script,
-        claim.output(StageName.VOICE, Narrated).narration,
+        script,
+        narration,
         channel=claim.channel,
         renderer=runtime.renderer,
         store=runtime.store,
         scratch=claim.scratch,
         folder=claim.folder,
         seed=_seed(claim.video_id),
+        footage=footage,
         progress=claim.report,
     )
 
     async def record(connection: Connection) -> None:
+        await Videos(connection).set_description(
+            video_id=claim.video_id,
+            description=credited(script.description, cut.credits, script.language),
+        )
         await Videos(connection).set_cut(
             video_id=claim.video_id,
             video_path=cut.video.url,
@@ -252,9 +274,15 @@ async def pull(runtime: Runtime, claim: Claim) -> Performance:
     async def record(connection: Connection) -> None:
         videos = Videos(connection)
         await videos.set_counters(video_id=claim.video_id, statistics=measured.statistics)
+        on_youtube = account.provider == "youtube"
         await videos.upsert_metrics(
-            video_id=claim.video_id, source=account.provider, statistics=measured.statistics
+            video_id=claim.video_id,
+            source=SOURCE if on_youtube else account.provider,
+            statistics=measured.statistics,
         )
+        if on_youtube:
+            out_since = publication.published_at or claim.execution.publish_at
+            await schedule_pull(connection, claim.video_id, out_since or measured.statistics.at)
 
     return Performance(output=measured, record=record)
 

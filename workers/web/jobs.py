@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -104,11 +105,11 @@ async def get_jobs(
             status=status,
             job_type=job_type,
             queue=queue,
-            before_seq=_read_job_cursor(cursor),
+            before=_read_job_cursor(cursor),
             most=limit + 1,
         )
     shown = rows[:limit]
-    more = make_cursor(shown[-1].seq) if len(rows) > limit else None
+    more = make_cursor(shown[-1].created_at, shown[-1].seq) if len(rows) > limit else None
     return page([_shown(row) for row in shown], more)
 
 
@@ -122,13 +123,18 @@ async def get_job(request: Request, job_id: UUID) -> Response:
     return json_response(_shown(job))
 
 
-def _read_job_cursor(cursor: str | None) -> int | None:
+def _read_job_cursor(cursor: str | None) -> tuple[datetime, int] | None:
     if cursor is None:
         return None
-    (text, *rest) = read_cursor(cursor)
-    if rest or not text.isdigit() or len(text) > 19 or int(text) > LARGEST_SEQ:
+    parts = read_cursor(cursor)
+    try:
+        moment, seq = parts
+        before = datetime.fromisoformat(moment), int(seq)
+    except ValueError:
+        raise bad_cursor() from None
+    if before[0].tzinfo is None or not 0 <= before[1] <= LARGEST_SEQ:
         raise bad_cursor()
-    return int(text)
+    return before
 
 
 def _shown(job: Job) -> dict[str, Any]:

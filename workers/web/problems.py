@@ -12,7 +12,14 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from db.errors import CommitUnknown, Contended, DatabaseError, SchemaMissing, Unavailable
+from db.errors import (
+    CommitUnknown,
+    Contended,
+    DatabaseError,
+    InvalidValue,
+    SchemaMissing,
+    Unavailable,
+)
 
 log = structlog.get_logger()
 
@@ -79,6 +86,10 @@ def _from_database(error: DatabaseError) -> Problem:
         return Problem(503, detail, headers=again)
     if isinstance(error, (Unavailable, Contended)):
         return Problem(503, "the database does not answer now; repeat the request", headers=again)
+    if isinstance(error, InvalidValue):
+        return Problem(
+            422, "the request holds a value that the database cannot: a time out of range"
+        )
     if isinstance(error, SchemaMissing):
         return Problem(503, "the database is not migrated; run: ytempire db migrate")
     return Problem(500, "something is wrong in ytempire itself; its log names this request_id")

@@ -134,6 +134,23 @@ def test_list_filters_and_pages(ytempire, database):
     assert len(ytempire("job", "list", "--queue", "q", as_json=True)["items"]) == 1
     assert "no way" not in ytempire("job", "list", "--status", "failed")
     ytempire("job", "list", "--status", "done", code=2)
+    for cursor in ("7", "1.x", "9" * 18 + ".1"):
+        assert "next_cursor" in ytempire("job", "list", "--cursor", cursor, code=2)
+
+
+def test_pages_show_each_job_of_one_transaction_once(ytempire, database):
+    database.execute(
+        "INSERT INTO queue.job_queue (job_type, payload)"
+        " SELECT 't', jsonb_build_object('n', n) FROM generate_series(1, 7) AS n"
+    )
+    seen, cursor = [], []
+    while True:
+        page = ytempire("job", "list", "--limit", "3", *cursor, as_json=True)
+        seen += [item["payload"]["n"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = ["--cursor", page["next_cursor"]]
+    assert seen == [7, 6, 5, 4, 3, 2, 1]
 
 
 def test_show_takes_the_beginning_of_an_id(ytempire, database):

@@ -14,6 +14,7 @@ from tests.integration.workers.runs import add_channel, begin, value
 from workers.accounts import reserve_account
 from workers.journal import CommittedJournal
 from workers.runs import Started
+from workers.secrets import SecretKeys
 
 
 async def reserve(pool: Pool, run: Started) -> Account:
@@ -90,12 +91,15 @@ async def test_journal_keeps_one_attempt_and_refuses_a_lost_claim(pool: Pool) ->
             execution_id=run.execution_id,
             account=account,
             expected_channel_id="local-tests",
+            keys=SecretKeys({"test": bytes(32)}),
         )
 
     zombie = await claimed()
     begun = await zombie.begin("a" * 64, 10)
     assert begun.fresh
     await zombie.session_opened("session-1")
+    kept = await value(pool, "SELECT session_uri::text FROM video_uploads")
+    assert "session-1" not in str(kept)
 
     owner = await claimed()
     resumed = await owner.begin("a" * 64, 10)

@@ -1,11 +1,13 @@
 """YouTube's limits, and texts of any kind made to keep to them."""
 
 import unicodedata
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.domain import FootageCredit
 from pipeline.errors import Rejected
 from pipeline.stages.metadata import (
     check_description,
@@ -14,6 +16,7 @@ from pipeline.stages.metadata import (
     check_title,
     clip_description,
     clip_title,
+    credited,
     fit_tags,
     marked,
     tags_length,
@@ -88,3 +91,46 @@ def test_marker_stays_when_the_description_is_full() -> None:
     assert tags == ("yte-1",)
     with pytest.raises(ValueError, match="marker"):
         marked("x", [], "not one")
+
+
+def credit(number: int = 7, **changed: str | None) -> FootageCredit:
+    known: dict[str, str | None] = {
+        "page_url": f"https://www.pexels.com/video/{number}/",
+        "author": "Jo <Reef>",
+        "licence": "Pexels licence",
+    } | changed
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    return FootageCredit(
+        "pexels", f"video-{number}", known["page_url"], known["author"], known["licence"], at
+    )
+
+
+def test_footage_is_credited_once_below_the_description() -> None:
+    told = credited("About the Moon.", [credit(), credit(8), credit()], "de-AT")
+    assert told.split("\n") == [
+        "About the Moon.",
+        "",
+        "Bildmaterial:",
+        "Jo ‹Reef›, Pexels: https://www.pexels.com/video/7/ (Pexels licence)",
+        "Jo ‹Reef›, Pexels: https://www.pexels.com/video/8/ (Pexels licence)",
+    ]
+    check_description(told)
+
+
+def test_footage_of_unknown_origin_changes_nothing() -> None:
+    unknown = credit(page_url=None, author=None, licence=None)
+    assert credited("About the Moon.", [unknown], "en") == "About the Moon."
+    assert credited("", [credit(author=None, licence=None)], "xx") == (
+        "Footage:\nPexels: https://www.pexels.com/video/7/"
+    )
+
+
+@given(st.text(max_size=6_000), st.integers(0, 60), ANY)
+def test_credits_survive_beside_any_description_and_marker(
+    description: str, count: int, author: str
+) -> None:
+    told = credited(description, [credit(n, author=author) for n in range(count)], "en")
+    described, _ = marked(told, (), "yte-0123456789")
+    check_description(described)
+    if count:
+        assert "https://www.pexels.com/video/0/" in described or len(author) > 200

@@ -1,14 +1,15 @@
 """The order of an upload, and every place where an earlier attempt may have stopped."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.domain import UploadRecord, Visibility
+from pipeline.domain import FootageCredit, UploadRecord, Visibility
 from pipeline.errors import LostClaim, Rejected, Transient
 from pipeline.stages.upload import Uploaded, publish_video
-from tests.unit.pipeline.fakes import CHANNEL, CUT, SCRIPT, FakeHost, FakeJournal, FolderStore
+from tests.unit.pipeline.fakes import CHANNEL, CUT, NOW, SCRIPT, FakeHost, FakeJournal, FolderStore
 
 AFTER = ["kept video", "publish {}", "thumbnail", "captions en"]
 
@@ -25,7 +26,8 @@ async def run(host: FakeHost, journal: FakeJournal, **changed: Any) -> Uploaded:
         "publish_at": None,
         "progress": lambda part: None,
     }
-    return await publish_video(CUT, SCRIPT, **{**arguments, **changed})
+    cut = changed.pop("cut", CUT)
+    return await publish_video(cut, SCRIPT, **{**arguments, **changed})
 
 
 def after(video_id: str) -> list[str]:
@@ -121,3 +123,15 @@ async def test_draft_carries_marker_as_last_line_and_tag_and_admits_synthesis() 
     assert draft.synthetic_media
     assert not draft.made_for_kids
     assert (draft.size_bytes, draft.sha256) == (CUT.video.size_bytes, CUT.video.sha256)
+
+
+async def test_draft_credits_the_footage_above_the_marker() -> None:
+    host = FakeHost([])
+    origin = FootageCredit("pexels", "video-7", "https://e.org/7", "Jo", "Pexels licence", NOW)
+    await run(host, FakeJournal(host.log), cut=replace(CUT, credits=(origin,)))
+    (draft,) = host.drafts
+    assert draft.description.split("\n")[-3:] == [
+        "Jo, Pexels: https://e.org/7 (Pexels licence)",
+        "",
+        "yte-abc",
+    ]

@@ -1,5 +1,6 @@
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -10,12 +11,15 @@ from pipeline.domain import (
     ArtifactKind,
     Channel,
     Film,
+    FootageCredit,
     Narration,
     RenderedFiles,
+    SceneFootage,
     VideoFormat,
 )
 from pipeline.errors import Rejected
 from pipeline.ports import Progress
+from pipeline.stages.footage import Gathered
 from pipeline.stages.render import assemble
 from tests.unit.pipeline.render.films import make_film
 
@@ -91,6 +95,32 @@ async def test_film_is_made_of_script_narration_and_channel(tmp_path: Path) -> N
         "application/x-subrip",
         "text/vtt",
     ]
+
+
+async def test_footage_goes_into_the_film_and_its_origins_stay_with_the_cut(
+    tmp_path: Path,
+) -> None:
+    shelf, painter = Shelf(), Painter()
+    scene = SceneFootage(tmp_path / "clip.mp4", "ab", True, 9.0, 640, 360)
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    origin = FootageCredit("pexels", "video-7", None, "Jo", None, at)
+    spoken = narration(shelf)
+    scenes = (scene, *[None] * (len(spoken.sections) - 1))
+    cut = await assemble(
+        make_film().script,
+        spoken,
+        channel=CHANNEL,
+        renderer=painter,
+        store=shelf,
+        scratch=tmp_path,
+        folder="runs/1",
+        seed=7,
+        footage=Gathered(scenes, (origin,)),
+        progress=lambda part: None,
+    )
+    assert painter.film is not None
+    assert painter.film.footage == scenes
+    assert cut.credits == (origin,)
 
 
 async def test_narration_of_another_script_is_rejected(tmp_path: Path) -> None:
