@@ -11,6 +11,7 @@ from fastapi import Request
 
 from db.pool import acquired
 from db.repositories.api_keys import ApiKeyRow, ApiKeys
+from pipeline.errors import Waiting
 from workers.keys import check_key, signing_secrets
 from workers.signatures import ID_HEADER, BadSignature, is_signed, verify
 from workers.web.body import parse_object, read_body
@@ -95,7 +96,12 @@ def _signed_by(
     owners: list[ApiKeyRow] = []
     secrets: list[str] = []
     for row in candidates:
-        own = signing_secrets(web.sealing, row)
+        try:
+            own = signing_secrets(web.sealing, row)
+        except Waiting as error:
+            # One key sealed elsewhere must not shut out all the others.
+            log.warning("web.signing_secret_unusable", key=row.name, error=str(error))
+            continue
         owners += [row] * len(own)
         secrets += own
     try:

@@ -130,3 +130,17 @@ async def test_two_servers_share_one_limit_and_a_stopped_one_gives_back(
 async def test_signed_request_does_not_need_a_key(service: Service) -> None:
     answer = service.signed(run_body(), message_id="alone", path="/webhooks/line")
     assert answer.status_code == 202, answer.text
+
+
+async def test_secret_that_cannot_be_opened_shuts_out_its_own_key_only(
+    service: Service, stored: Pool
+) -> None:
+    key_of(
+        service.database_url, service.data_dir, "a-lost", "--scope", "runs:read", "--signing-secret"
+    )
+    await stored.execute(
+        "UPDATE api_keys SET signing_secrets = jsonb_set(signing_secrets, '{0,key}', '\"gone\"'),"
+        " created_at = created_at - interval '1 day' WHERE name = 'a-lost'"
+    )
+    answer = await asyncio.to_thread(service.signed, run_body(), message_id="not-lost")
+    assert answer.status_code == 202, answer.text
