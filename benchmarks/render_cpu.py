@@ -1,14 +1,18 @@
 """What a render costs beside its encoder: CPU seconds of ours against x264 alone.
 
     .venv/bin/python benchmarks/render_cpu.py [--pairs 5] [--seconds 8] [--vertical]
+        [--footage clips|stills]
 
 Each pair renders the same film (drawing, encoding, sound, joining, checking, all processes) and has
 x264 encode the same raw frames with the same arguments, alternating which goes first; the median of
 the ratios is the result. x264 reads files, segment by segment, as many side by side as we encode.
+With footage, a made-up 1920x1080 clip (H.264, 25 frames a second) or still is behind both sections;
+decoding it counts as ours.
 """
 
 import argparse
 import asyncio
+import hashlib
 import resource
 import statistics
 import subprocess
@@ -16,6 +20,7 @@ import tempfile
 import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -24,6 +29,7 @@ import numpy as np
 
 from pipeline.domain import (
     Film,
+    SceneFootage,
     Script,
     Section,
     SectionKind,
@@ -48,11 +54,16 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--vertical", action="store_true")
+    parser.add_argument("--footage", choices=("clips", "stills"))
     arguments = parser.parse_args()
     options = RenderOptions(ffmpeg=Path(imageio_ffmpeg.get_ffmpeg_exe()))
     frame = VideoFormat(1080, 1920) if arguments.vertical else VideoFormat()
     with tempfile.TemporaryDirectory() as folder:
         film = make_film(Path(folder), frame, arguments.seconds)
+        if arguments.footage:
+            moving = arguments.footage == "clips"
+            footage = make_footage(Path(folder), options, arguments.seconds, moving=moving)
+            film = replace(film, footage=(footage, footage))
         raw = draw_raw(film, options, Path(folder))
         ratios, ours, alone, walls = [], [], [], []
         for pair in range(arguments.pairs):
@@ -104,11 +115,38 @@ def make_film(folder: Path, frame: VideoFormat, seconds: float) -> Film:
     return Film(script, tuple(speech), audio, seconds, frame, "Orbit Daily", 2)
 
 
+def make_footage(
+    folder: Path, options: RenderOptions, seconds: float, *, moving: bool
+) -> SceneFootage:
+    """A view across hills of noise, as busy as a landscape; moving, the camera pans over it."""
+    rng = np.random.default_rng(1)
+    picture = np.zeros((1300, 2300, 3), np.float32)
+    for octave in range(9):
+        coarse = rng.standard_normal((6 << octave, 10 << octave, 3)).astype(np.float32)
+        grown = cv2.resize(coarse, (2300, 1300), interpolation=cv2.INTER_CUBIC)
+        picture += grown * np.float32(0.62**octave)
+    picture = 128 + picture * np.float32(48 / picture.std())
+    still = folder / "hills.jpg"
+    cv2.imwrite(str(still), np.clip(picture, 0, 255).astype(np.uint8))
+    if not moving:
+        digest = hashlib.sha256(still.read_bytes()).hexdigest()
+        return SceneFootage(still, digest, False, 0.0, 2300, 1300)
+    clip, length = folder / "hills.mp4", seconds / 2 + 1
+    across, down = 360 / length, 200 / length
+    crop = f"crop=1920:1080:x={across:.2f}*t:y={down:.2f}*t,format=yuv420p"
+    source = [str(options.ffmpeg), "-v", "error", "-loop", "1", "-t", f"{length}", "-r", "25"]
+    coded = ["-vf", crop, "-c:v", "libx264", "-preset", "veryfast", "-crf", "22", str(clip)]
+    subprocess.run([*source, "-i", str(still), *coded], check=True)
+    digest = hashlib.sha256(clip.read_bytes()).hexdigest()
+    return SceneFootage(clip, digest, True, length, 1920, 1080)
+
+
 def draw_raw(film: Film, options: RenderOptions, folder: Path) -> list[Path]:
     """The film's frames, uncompressed, a file for each segment."""
     cv2.setNumThreads(1)
     plan = plan_film(film)
-    artist, frame, files = FilmArtist(plan), Frame(film.format.width, film.format.height), []
+    artist, files = FilmArtist(plan, options.ffmpeg), []
+    frame = Frame(film.format.width, film.format.height)
     for segment in segments_of(plan, options):
         file = folder / f"{segment.first}.yuv"
         with file.open("wb") as out:
@@ -116,6 +154,7 @@ def draw_raw(film: Film, options: RenderOptions, folder: Path) -> list[Path]:
                 artist.draw(frame, n)
                 out.write(frame.buffer.data)
         files.append(file)
+    artist.close()
     return files
 
 

@@ -171,6 +171,7 @@ class Channel:
     language: str = "en"
     timezone: str = "UTC"
     category_id: str = "27"  # YouTube's "Education"
+    playlist_id: str | None = None
     visibility: Visibility = Visibility.PUBLIC
     auto_publish: bool = True
     format: VideoFormat = field(default_factory=VideoFormat)

@@ -143,6 +143,10 @@ class VideoHost(Protocol):
         """Set the caption track (SubRip) of a language; a repeat changes nothing."""
         ...
 
+    async def add_to_playlist(self, video_id: str, playlist_id: str) -> None:
+        """Add the video to a playlist of the channel; a repeat changes nothing."""
+        ...
+
 
 class UploadJournal(Protocol):
     """What must be durable in the middle of an upload; each method commits under the step's fence.

@@ -47,6 +47,7 @@ class NewChannel:
     resolution: str = "1080p"
     vertical: bool = False
     youtube_channel_id: str | None = None
+    playlist_id: str | None = None
 
 
 def video_format(resolution: str, *, vertical: bool) -> VideoFormat:
@@ -68,6 +69,7 @@ def channel_from_row(row: ChannelRow) -> Channel:
         language=row.language,
         timezone=row.timezone,
         category_id=row.youtube_category_id or DEFAULT_YOUTUBE_CATEGORY,
+        playlist_id=row.playlist_id,
         visibility=Visibility(quality.get("visibility", Visibility.PUBLIC)),
         auto_publish=row.auto_publish,
         format=video_format(
@@ -122,6 +124,7 @@ async def _insert(channels: Channels, new: NewChannel, host_channel: str | None)
         videos_per_day=new.videos_per_day,
         auto_publish=new.auto_publish,
         quality_settings=quality,
+        playlist_id=new.playlist_id,
     )
     if channel_id is None:
         raise NameTaken(f"there is a channel named {new.name!r} already")

@@ -17,7 +17,7 @@ from db.errors import DatabaseError
 from db.pool import Pool, acquired, open_pool
 from db.repositories.findings import Findings
 from db.revisions import MigrationError
-from workers import doctor_local, doctor_vendors
+from workers import doctor_local, doctor_sources, doctor_vendors, doctor_youtube
 from workers.doctor_finding import Examined, Finding, Level, error, ok
 from workers.retry import describe
 from workers.settings import Settings
@@ -35,6 +35,9 @@ CHECKS: Mapping[str, Check] = {
     "runs": doctor_local.runs,
     "vendors": doctor_vendors.vendors,
     "paused": doctor_vendors.paused,
+    "youtube": doctor_youtube.accounts,
+    "feeds": doctor_sources.feeds,
+    "footage": doctor_sources.footage,
 }
 """By name, in the order of the report. Those of the database are told nothing when it is away."""
 

@@ -189,18 +189,18 @@ def _media_folder(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Foot
     return MediaFolder(settings.media_dir, probe=_probe(), clock=_now)
 
 
-def _pexels(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Footage:
+def _pexels(settings: Settings) -> StockLibrary:
     from pipeline.providers.footage_pexels import DEFAULT_URL, Pexels
 
     key = _required("PEXELS_API_KEY", settings.pexels_api_key)
-    return _stock(Pexels(key, settings.pexels_base_url or DEFAULT_URL), settings, stack)
+    return Pexels(key, settings.pexels_base_url or DEFAULT_URL)
 
 
-def _pixabay(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Footage:
+def _pixabay(settings: Settings) -> StockLibrary:
     from pipeline.providers.footage_pixabay import DEFAULT_URL, Pixabay
 
     key = _required("PIXABAY_API_KEY", settings.pixabay_api_key)
-    return _stock(Pixabay(key, settings.pixabay_base_url or DEFAULT_URL), settings, stack)
+    return Pixabay(key, settings.pixabay_base_url or DEFAULT_URL)
 
 
 def _required(variable: str, key: str | None) -> str:
@@ -211,11 +211,18 @@ def _required(variable: str, key: str | None) -> str:
     return key
 
 
-def _stock(library: StockLibrary, settings: Settings, stack: AsyncExitStack) -> Footage:
+STOCK_LIBRARIES: Mapping[str, Callable[[Settings], StockLibrary]] = {
+    "pexels": _pexels,
+    "pixabay": _pixabay,
+}
+
+
+def _stock_footage(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Footage:
     from pipeline.providers.fetching import new_client
     from pipeline.providers.footage_cache import FootageCache
     from pipeline.providers.footage_stock import StockFootage
 
+    library = STOCK_LIBRARIES[settings.footage_provider](settings)
     client = new_client()
     stack.push_async_callback(client.aclose)
     cache = FootageCache(footage_cache_folder(settings), probe=_probe(), clock=_now)
@@ -225,8 +232,8 @@ def _stock(library: StockLibrary, settings: Settings, stack: AsyncExitStack) -> 
 FOOTAGE: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Footage]] = {
     "local": _generated_backgrounds,
     "folder": _media_folder,
-    "pexels": _pexels,
-    "pixabay": _pixabay,
+    "pexels": _stock_footage,
+    "pixabay": _stock_footage,
 }
 SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], ScriptWriter]] = {
     "local": _template_writer,

@@ -25,6 +25,7 @@ class ChannelRow:
     auto_publish: bool
     quality_settings: Mapping[str, Any]
     youtube_category_id: str | None
+    playlist_id: str | None
     created_at: datetime
 
 
@@ -53,6 +54,7 @@ class Channels:
         videos_per_day: int,
         auto_publish: bool,
         quality_settings: Mapping[str, Any],
+        playlist_id: str | None = None,
     ) -> UUID | None:
         """None when the name, or the YouTube channel, is taken."""
         row = await _SQL["channel_insert"].maybe(
@@ -65,6 +67,7 @@ class Channels:
             videos_per_day=videos_per_day,
             auto_publish=auto_publish,
             quality_settings=quality_settings,
+            playlist_id=playlist_id,
         )
         return row["id"] if row else None
 

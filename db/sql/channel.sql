@@ -1,9 +1,9 @@
 -- name: channel_insert :maybe
--- parameters: name, youtube_channel_id, niche, language, timezone, videos_per_day, auto_publish, quality_settings
+-- parameters: name, youtube_channel_id, niche, language, timezone, videos_per_day, auto_publish, quality_settings, playlist_id
 -- None when the operator has a channel of this name, or another channel is that YouTube channel.
 INSERT INTO channels (user_id, name, youtube_channel_id, niche, language, timezone, videos_per_day,
-                      auto_publish, quality_settings)
-SELECT u.id, $1, $2, $3, $4, $5, $6, $7, $8
+                      auto_publish, quality_settings, playlist_id)
+SELECT u.id, $1, $2, $3, $4, $5, $6, $7, $8, $9
   FROM users u
  WHERE lower(u.username) = 'operator' AND u.deleted_at IS NULL
     ON CONFLICT DO NOTHING
@@ -13,7 +13,7 @@ RETURNING id;
 -- parameters: name_or_id
 -- By name first; an id (or the start of one, checked elsewhere) is text as well.
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
-       auto_publish, quality_settings, youtube_category_id, created_at
+       auto_publish, quality_settings, youtube_category_id, playlist_id, created_at
   FROM channels
  WHERE deleted_at IS NULL AND (name = $1 OR id::text = $1)
  ORDER BY name = $1 DESC
@@ -22,14 +22,14 @@ SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_p
 -- name: channel_get :one
 -- parameters: channel_id
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
-       auto_publish, quality_settings, youtube_category_id, created_at
+       auto_publish, quality_settings, youtube_category_id, playlist_id, created_at
   FROM channels
  WHERE id = $1;
 
 -- name: channel_list :many
 -- parameters: none
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
-       auto_publish, quality_settings, youtube_category_id, created_at
+       auto_publish, quality_settings, youtube_category_id, playlist_id, created_at
   FROM channels
  WHERE deleted_at IS NULL
  ORDER BY name;
@@ -41,7 +41,7 @@ SELECT id FROM channels WHERE deleted_at IS NULL AND id::text LIKE $1 || '%' LIM
 -- name: channel_find_youtube :maybe
 -- parameters: youtube_channel_id
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
-       auto_publish, quality_settings, youtube_category_id, created_at
+       auto_publish, quality_settings, youtube_category_id, playlist_id, created_at
   FROM channels
  WHERE youtube_channel_id = $1 AND deleted_at IS NULL;
 

@@ -34,7 +34,9 @@ class GeneratedBackgrounds:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class MediaFile:
+    """A clip or still by its suffix, not looked into yet; its id is its path within the folder."""
+
     path: Path
     asset_id: str
     words: frozenset[str]
@@ -72,7 +74,7 @@ class MediaFolder:
         """
         files = [
             file
-            for file in await asyncio.to_thread(self._files)
+            for file in await asyncio.to_thread(media_files, self._folder)
             if f"folder:{file.asset_id}" not in used
         ]
         tries = 0
@@ -91,24 +93,7 @@ class MediaFolder:
                     return None
         return None
 
-    def _files(self) -> list[_File]:
-        """All media files, by name, so that every host with the same folder chooses the same."""
-        found: list[_File] = []
-        for parent, folders, names in os.walk(self._folder):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                path = Path(parent, name)
-                if path.suffix.lower() not in CLIPS | STILLS or name.startswith("."):
-                    continue
-                relative = path.relative_to(self._folder)
-                words = _words(" ".join((*relative.parent.parts, path.stem)))
-                found.append(_File(path, relative.as_posix(), words))
-                if len(found) == FILES:
-                    log.warning("footage.folder_cut", folder=str(self._folder), files=FILES)
-                    return found
-        return found
-
-    async def _verified(self, file: _File, wish: FootageWish) -> FoundFootage | None:
+    async def _verified(self, file: MediaFile, wish: FootageWish) -> FoundFootage | None:
         try:
             status = file.path.stat()
             version = (str(file.path), status.st_size, status.st_mtime_ns)
@@ -135,6 +120,24 @@ class MediaFolder:
                 fetched_at=self._clock(),
             ),
         )
+
+
+def media_files(folder: Path) -> list[MediaFile]:
+    """All media files, by name, so that every host with the same folder chooses the same."""
+    found: list[MediaFile] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.suffix.lower() not in CLIPS | STILLS or name.startswith("."):
+                continue
+            relative = path.relative_to(folder)
+            words = _words(" ".join((*relative.parent.parts, path.stem)))
+            found.append(MediaFile(path, relative.as_posix(), words))
+            if len(found) == FILES:
+                log.warning("footage.folder_cut", folder=str(folder), files=FILES)
+                return found
+    return found
 
 
 def _words(text: str) -> frozenset[str]:

@@ -13,7 +13,9 @@ releases when the holder dies.
 
 import asyncio
 import contextlib
+import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -46,6 +48,7 @@ from pipeline.providers.host_records import (
 CHUNK_BYTES = 4 << 20
 SESSION_LIFE = timedelta(days=7)  # as long as the real host is said to keep one
 _SCHEME = "local-upload"
+_PLAYLIST = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def _now() -> datetime:
@@ -255,6 +258,20 @@ class LocalHost:
             if video.visibility is not Visibility.PRIVATE:
                 self._folder.link(video)
             write_page(self._root)
+
+    async def add_to_playlist(self, video_id: str, playlist_id: str) -> None:
+        """Keep the video in `playlists/<id>.json` of the channel, a list of ids."""
+        await asyncio.to_thread(self._add_to_playlist, video_id, playlist_id)
+
+    def _add_to_playlist(self, video_id: str, playlist_id: str) -> None:
+        if not _PLAYLIST.fullmatch(playlist_id):
+            raise Rejected(f"not a playlist's id: {playlist_id[:64]!r}")
+        with self._changing(video_id):
+            file = self._folder.path / "playlists" / f"{playlist_id}.json"
+            make_folder(file.parent)
+            listed = json.loads(file.read_bytes()) if file.exists() else []
+            if video_id not in listed:
+                write_durably(file, json.dumps([*listed, video_id]).encode())
 
     @contextlib.contextmanager
     def _changing(self, video_id: str) -> Iterator[Video]:

@@ -9,6 +9,7 @@ import http.client
 import json
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
 from typing import Any, Protocol, TypeVar
@@ -28,6 +29,11 @@ from pipeline.providers.youtube_errors import Action, Refusal, failure, read_ref
 T = TypeVar("T")
 
 NETWORK_TROUBLE = (OSError, httplib2.HttpLib2Error, http.client.HTTPException)
+
+
+# Of their own: a request may hang for its whole timeout, and the loop's default threads are few and
+# needed by everybody.
+_THREADS = ThreadPoolExecutor(32, thread_name_prefix="youtube")
 
 
 class TokenSource(Protocol):
@@ -126,7 +132,7 @@ class YouTubeCalls:
                 own.close()
 
         try:
-            return await asyncio.to_thread(run)
+            return await asyncio.get_running_loop().run_in_executor(_THREADS, run)
         except ValueError as error:
             raise Transient(f"{doing}: YouTube's answer is no JSON") from error
 

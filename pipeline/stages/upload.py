@@ -43,7 +43,7 @@ async def publish_video(
     publish_at: datetime | None,
     progress: Progress,
 ) -> Uploaded:
-    """Upload private, publish exactly that video, then add thumbnail and captions.
+    """Upload private, publish exactly that video, then add thumbnail, captions and playlist.
 
     A repeat goes on where the journal says the last attempt was: it resumes the session, or finds
     the video by its marker before it would insert another. Raises `Rejected` when the credential
@@ -72,6 +72,8 @@ async def publish_video(
     await host.add_thumbnail(video_id, image)
     captions = await store.fetch(cut.srt, folder=scratch)
     await host.add_captions(video_id, captions, script.language)
+    if channel.playlist_id is not None:
+        await host.add_to_playlist(video_id, channel.playlist_id)
     return Uploaded(publication)
 
 

@@ -1,6 +1,7 @@
 """The line against YouTube: real processes, Google's SDK, and a server that refuses what YouTube
 refuses."""
 
+import asyncio
 import base64
 import json
 import os
@@ -60,7 +61,8 @@ def add_account(
 
 def ready(line: Line, youtube: YouTubeServer) -> Account:
     """A channel with its account; the account."""
-    line.add_small_channel("small", "--youtube-channel-id", "UC_own")
+    line.add_small_channel("small", "--youtube-channel-id", "UC_own", "--playlist-id", "PL_1")
+    youtube.world.playlists["PL_1"] = []
     account = canary_account(youtube, "UC_own")
     added = add_account(line, account, "--channel", "small")
     assert (added["state"], added["youtube_channel_id"]) == ("ready", "UC_own")
@@ -107,6 +109,7 @@ async def test_run_ends_with_one_public_video_and_tells_no_secret(
     assert (status["selfDeclaredMadeForKids"], status["containsSyntheticMedia"]) == (False, True)
     assert youtube.world.thumbnails[video["id"]].startswith(b"\xff\xd8")
     assert list(youtube.world.captions[video["id"]]) == ["en"]
+    assert youtube.world.playlists["PL_1"] == [video["id"]]
     (film,) = line.data_dir.glob("artifacts/**/*.mp4")
     assert youtube.world.files[video["id"]] == film.read_bytes()
     # Private until the id was kept: the only change of visibility is the one update.
@@ -148,6 +151,10 @@ def test_worker_killed_in_the_upload_is_followed_by_one_that_finds_the_video(
     youtube.world.hooks["upload.put"] = lambda _: os.killpg(worker.pid, signal.SIGKILL)
     worker.wait(timeout=120)
     assert worker.returncode == -signal.SIGKILL
+    (session,) = youtube.world.sessions
+    stored = asyncio.run(dump(line))
+    assert "yte-" in stored
+    assert session not in stored
     line.run("worker", "--until-idle")
 
     shown = line.json("run", "show", run)
@@ -155,6 +162,9 @@ def test_worker_killed_in_the_upload_is_followed_by_one_that_finds_the_video(
     assert len(youtube.world.videos) == 1
     assert len(youtube.asked("videos.insert")) == 1
     assert youtube.asked("upload.query")[-1]["status"] == 200
+    logs = "".join(log.read_text() for log in line.data_dir.glob("worker-*.log"))
+    for secret in (CANARY, session, *youtube.world.tokens):
+        assert secret not in logs
 
 
 def test_another_account_goes_on_when_one_may_upload_no_more_today(
@@ -190,7 +200,10 @@ def test_revoked_account_waits_and_goes_on_once_it_is_authorised_anew(
     youtube.world.tokens.clear()
     account.token_error = "invalid_grant"
     run = line.start_small_run()
-    line.run("worker", "--until-idle")
+    worked = line.attempt("worker", "--until-idle")
+    told = worked.stdout + worked.stderr + asyncio.run(dump(line))
+    assert "invalid_grant" in told
+    assert CANARY not in told
     shown = line.json("run", "show", run)
     assert shown["status"] == "waiting"
     assert "ytempire account add" in shown["error"]

@@ -92,6 +92,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
         )
         return
     with YouTubeServer(World(clock=clock)) as youtube:
+        youtube.world.playlists["PL_1"] = []
         tokens = {
             name: MemoryTokens(youtube.world.add_account(name), youtube.token_uri)
             for name in ("UC_own", "UC_other")
@@ -223,6 +224,14 @@ async def test_thumbnail_and_captions_can_be_set_again(host: Stand) -> None:
         await host().add_thumbnail(video_id, image)
         await host().add_captions(video_id, captions, "en")
         await host().publish(video_id, PUBLIC, None)
+
+
+async def test_playlist_takes_a_video_once(host: Stand) -> None:
+    video_id = await host.upload()
+    for _ in range(2):
+        await host().add_to_playlist(video_id, "PL_1")
+    with pytest.raises(Rejected):
+        await host().add_to_playlist("0123456789ab", "PL_1")
 
 
 async def test_unknown_video_is_rejected_by_every_call(host: Stand) -> None:

@@ -25,7 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-from tests.services.youtube_world import Account, Fault, Refused, World, as_json
+from tests.services.youtube_world import Account, Fault, Refused, World
 
 ROUTES = {
     ("GET", "/youtube/v3/channels"): "channels.list",
@@ -40,6 +40,10 @@ ROUTES = {
 }
 PARTS = {"id", "snippet", "status", "contentDetails", "statistics", "processingDetails"}
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
+
+
+def as_json(value: Any) -> bytes:
+    return json.dumps(value).encode()
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -6,7 +6,6 @@ without privacyStatus is public). `youtube_server` speaks HTTP over it.
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from collections.abc import Callable
@@ -395,7 +394,3 @@ def check_resource(resource: dict[str, Any]) -> None:
         refuse("invalidVideoMetadata")
     if "publishAt" in status and status.get("privacyStatus") != "private":
         refuse("invalidPublishAt")
-
-
-def as_json(value: Any) -> bytes:
-    return json.dumps(value).encode()

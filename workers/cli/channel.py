@@ -28,6 +28,7 @@ from workers.cli.output import (
 )
 from workers.cli.session import session
 
+_PLAYLIST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _YOUTUBE_ID = re.compile(r"UC[A-Za-z0-9_-]{3,40}")
 
 app = typer.Typer(help="Channels: where videos are published.", no_args_is_help=True)
@@ -38,6 +39,9 @@ def add(
     name: Annotated[str, typer.Argument(help="The channel's name, unique among yours.")],
     youtube_channel_id: Annotated[
         str | None, typer.Option(help="UC..., with YTEMPIRE_HOST_PROVIDER=youtube.")
+    ] = None,
+    playlist_id: Annotated[
+        str | None, typer.Option(help="A playlist of the channel that every video joins.")
     ] = None,
     niche: Annotated[str | None, typer.Option(help="Only topics of this niche.")] = None,
     language: Annotated[str, typer.Option(help="BCP 47 tag of what is spoken.")] = "en",
@@ -75,7 +79,10 @@ def add(
         resolution=resolution,
         vertical=vertical,
         youtube_channel_id=youtube_channel_id,
+        playlist_id=playlist_id,
     )
+    if playlist_id is not None and not _PLAYLIST_ID.fullmatch(playlist_id):
+        raise CommandError(f"{playlist_id!r} is no id of a playlist", ExitCode.USAGE)
     if youtube_channel_id is not None and not _YOUTUBE_ID.fullmatch(youtube_channel_id):
         raise CommandError(
             f"{youtube_channel_id!r} is no id of a YouTube channel: UC and 3 to 40 letters,"
@@ -159,6 +166,7 @@ def _shown(row: ChannelRow) -> dict[str, Any]:
         "id": row.id,
         "name": row.name,
         "youtube_channel_id": row.youtube_channel_id,
+        "playlist_id": row.playlist_id,
         "niche": row.niche,
         "language": row.language,
         "timezone": row.timezone,

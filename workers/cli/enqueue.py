@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from db.repositories.queues import Queues
 from workers.cli.durations import parse_moment
 from workers.cli.output import CommandError, ExitCode, JsonFlag, print_json
 from workers.cli.queue_session import person, run
+from workers.tasks.names import TASK_NAMES
 
 
 def enqueue(
@@ -39,9 +41,14 @@ def enqueue(
     idempotency_key: Annotated[
         str | None, typer.Option(help="A repeat with the same key returns the first job.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even a job_type that no task here has.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Put one job into the queue and print its id."""
+    if not force:
+        check_job_type(job_type)
     try:
         arguments = read_payload(payload)
     except (ValueError, TypeError, OSError) as error:
@@ -76,6 +83,18 @@ def enqueue(
         print_json({"job_id": job_id})
     else:
         typer.echo(job_id)
+
+
+def check_job_type(job_type: str) -> None:
+    """Refuse a job_type that no task of this version has: its job could only fail."""
+    if job_type in TASK_NAMES:
+        return
+    near = difflib.get_close_matches(job_type, sorted(TASK_NAMES), n=1, cutoff=0.0)[0]
+    raise CommandError(
+        f"no task has the job_type {job_type[:100]!r}; the nearest is {near}. --force enqueues it "
+        "all the same, for workers of another version",
+        ExitCode.USAGE,
+    )
 
 
 def read_payload(text: str) -> dict[str, Any]:

@@ -9,13 +9,12 @@ from workers.ingest import chosen_feeds, due_feeds, expire_trends, ingest
 from workers.queue.outcomes import EndJob, Fail
 from workers.queue.retention import keep_house
 from workers.runs import reconcile
+from workers.tasks.names import NOOP, PRUNE, RECONCILE, TREND_EXPIRY, TREND_INGEST
 from workers.tasks.stages import runtime_of
 
 log = structlog.get_logger()
+
 QUEUE = "maintenance"
-NOOP = "maintenance.noop"
-RECONCILE = "maintenance.reconcile"
-PRUNE = "maintenance.prune"
 
 
 def add_maintenance(app: Blueprint) -> None:
@@ -29,10 +28,10 @@ def add_maintenance(app: Blueprint) -> None:
         app.task(name=PRUNE, queue=QUEUE, queueing_lock=PRUNE, pass_context=True)(prune_history)
     )
     app.periodic(cron="*/15 * * * *")(
-        app.task(name="maintenance.trend_ingest", queue=QUEUE, pass_context=True)(ingest_trends)
+        app.task(name=TREND_INGEST, queue=QUEUE, pass_context=True)(ingest_trends)
     )
     app.periodic(cron="5 * * * *")(
-        app.task(name="maintenance.trend_expiry", queue=QUEUE, pass_context=True)(expire)
+        app.task(name=TREND_EXPIRY, queue=QUEUE, pass_context=True)(expire)
     )
 
 
@@ -43,6 +42,13 @@ async def noop(**_: Any) -> None:
 async def reconcile_runs(context: JobContext, /, timestamp: int) -> None:
     """Every minute: a run that should go on and has no live job gets one, or its job's error."""
     await reconcile(runtime_of(context).pool)
+
+
+async def prune_history(context: JobContext, /, timestamp: int) -> None:
+    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue."""
+    jobs, workers = await keep_house(runtime_of(context).pool)
+    if jobs or workers:
+        log.info("queue.pruned", jobs=jobs, workers=workers)
 
 
 async def ingest_trends(context: JobContext, /, timestamp: int) -> None:
@@ -72,10 +78,3 @@ async def ingest_trends(context: JobContext, /, timestamp: int) -> None:
 async def expire(context: JobContext, /, timestamp: int) -> None:
     """Every hour: mark the topics whose time is over."""
     await expire_trends(runtime_of(context).pool)
-
-
-async def prune_history(context: JobContext, /, timestamp: int) -> None:
-    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue."""
-    jobs, workers = await keep_house(runtime_of(context).pool)
-    if jobs or workers:
-        log.info("queue.pruned", jobs=jobs, workers=workers)

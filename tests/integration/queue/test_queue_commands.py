@@ -8,6 +8,9 @@ import psycopg
 import pytest
 
 from workers import cli
+from workers.app import make_app
+from workers.queue.connector import JobQueueConnector
+from workers.tasks.names import TASK_NAMES
 
 
 @pytest.fixture
@@ -62,14 +65,14 @@ def test_enqueued_job_has_what_was_asked_for(ytempire, database):
 
 def test_payload_comes_from_a_file_or_stdin(ytempire, database, tmp_path):
     (tmp_path / "p.json").write_text('{"from": "file"}')
-    ytempire("enqueue", "t", "--payload", f"@{tmp_path / 'p.json'}")
-    ytempire("enqueue", "t", "--payload", "-", stdin='{"from": "stdin"}')
+    ytempire("enqueue", "maintenance.noop", "--payload", f"@{tmp_path / 'p.json'}")
+    ytempire("enqueue", "maintenance.noop", "--payload", "-", stdin='{"from": "stdin"}')
     rows = database.execute("SELECT payload->>'from' FROM queue.job_queue ORDER BY seq").fetchall()
     assert rows == [("file",), ("stdin",)]
 
 
 def test_absolute_time_keeps_its_zone(ytempire, database):
-    ytempire("enqueue", "t", "--at", "2031-01-02T03:04:05+01:00")
+    ytempire("enqueue", "maintenance.noop", "--at", "2031-01-02T03:04:05+01:00")
     assert database.execute("SELECT scheduled_for FROM queue.job_queue").fetchone() == (
         datetime(2031, 1, 2, 2, 4, 5, tzinfo=UTC),
     )
@@ -96,19 +99,43 @@ def test_absolute_time_keeps_its_zone(ytempire, database):
     ],
 )
 def test_bad_input_is_refused_and_nothing_is_enqueued(ytempire, database, arguments, says):
-    said = ytempire("enqueue", "t", *arguments, code=2)
+    said = ytempire("enqueue", "maintenance.noop", *arguments, code=2)
     assert says in "".join(said.replace("│", " ").split("\n"))
     assert database.execute("SELECT count(*) FROM queue.job_queue").fetchone() == (0,)
 
 
 def test_long_job_type_is_refused(ytempire):
-    assert "has 101 characters; at most 100" in ytempire("enqueue", "t" * 101, code=2)
+    assert "has 101 characters; at most 100" in ytempire("enqueue", "t" * 101, "--force", code=2)
+
+
+@pytest.mark.parametrize(
+    ("job_type", "nearest"),
+    [("video.trendpick", "video.trend_pick"), ("maintenance.prunes", "maintenance.prune")],
+)
+def test_unknown_job_type_is_refused_with_the_nearest(ytempire, database, job_type, nearest):
+    said = ytempire("enqueue", job_type, code=2)
+    assert job_type in said
+    assert f"the nearest is {nearest}." in said.replace("\n", " ")
+    assert database.execute("SELECT count(*) FROM queue.job_queue").fetchone() == (0,)
+
+
+def test_force_enqueues_an_unknown_job_type(ytempire, database):
+    ytempire("enqueue", "video.of_tomorrow", "--force")
+    row = database.execute("SELECT job_type FROM queue.job_queue").fetchone()
+    assert row == ("video.of_tomorrow",)
+
+
+def test_the_names_known_to_enqueue_are_those_of_the_tasks():
+    tasks = make_app(JobQueueConnector("")).tasks
+    assert {name for name in tasks if "procrastinate." not in name} == TASK_NAMES
 
 
 def test_idempotency_key_makes_one_job(ytempire, database):
-    first = ytempire("enqueue", "t", "--idempotency-key", "k", as_json=True)
-    assert ytempire("enqueue", "t", "--idempotency-key", "k", as_json=True) == first
-    said = ytempire("enqueue", "t", "--payload", '{"x":1}', "--idempotency-key", "k", code=4)
+    first = ytempire("enqueue", "maintenance.noop", "--idempotency-key", "k", as_json=True)
+    assert ytempire("enqueue", "maintenance.noop", "--idempotency-key", "k", as_json=True) == first
+    said = ytempire(
+        "enqueue", "maintenance.noop", "--payload", '{"x":1}', "--idempotency-key", "k", code=4
+    )
     assert first["job_id"] in said.replace("\n", "")
     assert database.execute("SELECT count(*) FROM queue.job_queue").fetchone() == (1,)
 

@@ -12,7 +12,7 @@ from workers.queue.retention import KEPT, keep_house, prune_workers
 from workers.queue.worker import run_worker
 from workers.runtime import open_runtime
 from workers.settings import Settings
-from workers.tasks.maintenance import PRUNE
+from workers.tasks.names import PRUNE
 
 LONG_AGO = "now() - interval '40 days'"
 

@@ -159,6 +159,9 @@ class FakeHost:
     async def add_captions(self, video_id: str, captions: Path, language: str) -> None:
         self.log.append(f"captions {language}")
 
+    async def add_to_playlist(self, video_id: str, playlist_id: str) -> None:
+        self.log.append(f"playlist {playlist_id}")
+
 
 @dataclass
 class FakeJournal:

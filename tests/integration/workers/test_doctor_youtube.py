@@ -1,0 +1,87 @@
+"""What the doctor says of YouTube accounts."""
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from db.pool import Pool, transaction
+from pipeline.providers.youtube_tokens import Credential
+from tests.services.youtube_server import YouTubeServer
+from tests.services.youtube_world import Account
+from workers.channels import NewChannel, add_youtube_channel
+from workers.doctor_finding import Examined, Level
+from workers.doctor_youtube import accounts
+from workers.secrets import secret_keys
+from workers.settings import Settings
+from workers.youtube_accounts import NewAccount, add_account
+
+
+class Desk:
+    youtube: YouTubeServer
+    settings: Settings
+    pool: Pool
+    account: Account
+
+    async def told(self) -> list[tuple[Level, str]]:
+        found = await accounts(Examined(self.settings, "", self.pool))
+        return [(finding.level, finding.message) for finding in found]
+
+
+@pytest.fixture
+async def desk(pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
+    with YouTubeServer() as youtube:
+        desk = Desk()
+        desk.youtube, desk.pool = youtube, pool
+        desk.settings = Settings.from_env(
+            {
+                "YTEMPIRE_DATA_DIR": str(tmp_path),
+                "DATABASE_URL": "postgresql://given-by-the-pool",
+                "YTEMPIRE_HOST_PROVIDER": "youtube",
+                "YTEMPIRE_GOOGLE_API_ROOT": youtube.root,
+                "YTEMPIRE_GOOGLE_TOKEN_URI": youtube.token_uri,
+                "YTEMPIRE_SECRET_KEYS": "k:" + base64.b64encode(bytes(32)).decode(),
+            }
+        )
+        desk.account = youtube.world.add_account("UC_own")
+        yield desk
+
+
+async def add(desk: Desk) -> None:
+    account = desk.account
+    async with transaction(desk.pool) as connection:
+        await add_youtube_channel(connection, NewChannel("tests", youtube_channel_id="UC_own"))
+    credential = Credential(
+        account.client_id, account.client_secret, account.refresh_token, account.scopes
+    )
+    new = NewAccount("one@example.org", credential, "tests", None, False, 5, 10_000)
+    await add_account(desk.settings, desk.pool, secret_keys(desk.settings), new)
+
+
+async def test_no_account_is_an_error(desk: Desk) -> None:
+    ((level, message),) = await desk.told()
+    assert (level, message) == (Level.ERROR, "there is no YouTube account")
+
+
+async def test_account_that_works_is_told_with_its_headroom(desk: Desk) -> None:
+    await add(desk)
+    ((level, message),) = await desk.told()
+    assert level is Level.OK
+    assert "UC_own; 5 uploads left" in message
+    await desk.pool.execute("UPDATE youtube_accounts SET uploads_today = 5")
+    assert (await desk.told())[1][0] is Level.WARNING
+
+
+async def test_account_that_cannot_serve_is_an_error(desk: Desk) -> None:
+    await add(desk)
+    desk.account.channel_id = "UC_other"
+    assert "UC_other by now" in (await desk.told())[0][1]
+    desk.youtube.world.tokens.clear()
+    desk.account.token_error = "invalid_grant"
+    ((level, message),) = await desk.told()
+    assert level is Level.ERROR
+    assert "invalid_grant" in message
+    assert desk.account.refresh_token not in message
+    await desk.pool.execute("UPDATE youtube_accounts SET state = 'needs_reauth'")
+    assert "authorised anew" in (await desk.told())[0][1]

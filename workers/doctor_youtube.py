@@ -1,0 +1,69 @@
+"""Checks of the YouTube accounts: state, token, channel and the day's headroom.
+
+Each account is asked once whose channel it is, which costs one unit of its quota and no money.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from db.pool import Pool, transaction
+from db.repositories.accounts import AccountRow, Accounts
+from pipeline.errors import StageError
+from workers.doctor_finding import Examined, Finding, error, ok, warning
+from workers.settings import Settings
+
+_CHECK = "youtube"
+
+
+async def accounts(examined: Examined) -> Sequence[Finding]:
+    """Every account that is to serve can, and has uploads left today."""
+    if examined.settings.host_provider != "youtube" or examined.pool is None:
+        return []
+    async with transaction(examined.pool) as connection:
+        rows = [row for row in await Accounts(connection).list() if row.provider == "youtube"]
+    if not rows:
+        return [error(_CHECK, "there is no YouTube account", "ytempire account add")]
+    pool = examined.pool
+    found = await asyncio.gather(*(_account(examined.settings, pool, row) for row in rows))
+    return [finding for findings in found for finding in findings]
+
+
+async def _account(settings: Settings, pool: Pool, row: AccountRow) -> list[Finding]:
+    if not row.is_active:
+        return [warning(_CHECK, f"{row.email} is paused", f"ytempire account resume {row.email}")]
+    if row.state == "needs_reauth":
+        told = f"{row.email} must be authorised anew"
+        return [error(_CHECK, told, f"ytempire account add --email {row.email}")]
+    if row.state not in ("ready", "cooling"):
+        told = f"{row.email} is {row.state}: see to it at YouTube"
+        return [error(_CHECK, told, f"ytempire account resume {row.email}")]
+    findings = [await _asked(settings, pool, row)]
+    if row.state == "cooling" and row.cooldown_until is not None:
+        findings.append(
+            warning(_CHECK, f"{row.email} is cooling until {row.cooldown_until:%Y-%m-%d %H:%M}Z")
+        )
+    if row.uploads_today >= row.upload_limit:
+        findings.append(
+            warning(_CHECK, f"{row.email} has used its {row.upload_limit} uploads of today")
+        )
+    return findings
+
+
+async def _asked(settings: Settings, pool: Pool, row: AccountRow) -> Finding:
+    # Google's SDK is loaded where it is used.
+    from workers.youtube import youtube_hosts
+
+    try:
+        async with transaction(pool) as connection:
+            account = await Accounts(connection).get(account_id=row.id)
+        owner = await youtube_hosts(settings, pool)(account, row.account_name or "").owner()
+    except StageError as problem:
+        return error(_CHECK, f"{row.email}: {problem}")
+    if owner != row.channel_id:
+        return error(
+            _CHECK,
+            f"{row.email} belongs to the channel {owner} by now, not to {row.channel_id}",
+            f"ytempire account pause {row.email}",
+        )
+    left = max(row.upload_limit - row.uploads_today, 0)
+    return ok(_CHECK, f"{row.email} uploads to {owner}; {left} uploads left today")
