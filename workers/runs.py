@@ -66,17 +66,27 @@ def parse_request(payload: Mapping[str, Any]) -> RunRequest:
         raise Rejected(f"this is not a request for a run: {problems}") from None
 
 
+def asked_of(trigger_data: Mapping[str, Any]) -> RunRequest:
+    """The request within a run's trigger data, which may hold more of its sender's."""
+    fields = RunRequest.model_fields
+    return parse_request({name: each for name, each in trigger_data.items() if name in fields})
+
+
 async def start_run(
     connection: Connection,
     request: RunRequest,
     *,
     idempotency_key: str | None = None,
     job_id: UUID | None = None,
+    workflow: str = WORKFLOW,
+    trigger_data: Mapping[str, Any] | None = None,
 ) -> Started:
     """Insert run, steps, video and first job in the caller's transaction.
 
     The same idempotency key again gives the first run back. `job_id`: the job that is running this
-    very request and will do the first step itself; without it a job is enqueued.
+    very request and will do the first step itself; without it a job is enqueued. `workflow` is the
+    stored workflow that was triggered; `trigger_data` is kept with the request, which wins where
+    both name a field.
 
     Raises `NotFound` for an unknown channel or trend, `Rejected` for a channel that is paused.
     """
@@ -94,12 +104,15 @@ async def start_run(
         raise NotFound(f"there is no trend {request.trend_id}")
     video_id = await _insert_video(connection, row, request)
     execution_id = await executions.insert(
-        workflow=WORKFLOW,
+        workflow=workflow,
         channel_id=row.id,
         video_id=video_id,
         trend_id=request.trend_id,
         external_id=request.execution_id,
-        trigger_data=request.model_dump(mode="json", exclude_none=True),
+        trigger_data={
+            **(trigger_data or {}),
+            **request.model_dump(mode="json", exclude_none=True),
+        },
         idempotency_key=idempotency_key,
         callback_url=request.callback_url,
         priority=request.priority,

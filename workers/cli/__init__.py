@@ -18,10 +18,13 @@ from workers.cli import (
     doctor,
     enqueue,
     job,
+    key,
     queue,
     run,
+    serve,
     trend,
     worker,
+    workflow,
 )
 from workers.cli import db as database
 from workers.cli.output import CommandError, ExitCode, stderr
@@ -46,6 +49,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(worker.worker)
+app.command()(serve.serve)
 app.command()(enqueue.enqueue)
 app.command()(doctor.doctor)
 app.add_typer(run.app, name="run")
@@ -55,6 +59,8 @@ app.add_typer(channel.app, name="channel")
 app.add_typer(account.app, name="account")
 app.add_typer(trend.app, name="trend")
 app.add_typer(cost.app, name="cost")
+app.add_typer(workflow.app, name="workflow")
+app.add_typer(key.app, name="key")
 app.add_typer(database.app, name="db")
 
 

@@ -30,7 +30,7 @@ from workers.analytics import SOURCE, schedule_pull
 from workers.execution import Claim, Performance, StageRunner, perform
 from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
-from workers.runs import RunRequest, parse_request, start_run_once
+from workers.runs import RunRequest, asked_of, parse_request, start_run_once
 from workers.runtime import Runtime
 
 CANDIDATES = 500
@@ -40,7 +40,7 @@ DATABASE_PAUSE = timedelta(seconds=1)
 
 async def pick(runtime: Runtime, claim: Claim) -> Performance:
     """trend_pick: the topic or the trend that was asked for, or the best stored one."""
-    asked = parse_request(claim.execution.trigger_data)
+    asked = asked_of(claim.execution.trigger_data)
     named, candidates, recent = await _choices(runtime, claim, asked)
     picked = await pick_topic(
         named.topic if named else _asked_topic(claim.channel, asked),

@@ -1,0 +1,3 @@
+-- name: schema_get_revision :one
+-- parameters: none
+SELECT version_num FROM alembic_version;

@@ -1,0 +1,29 @@
+"""What the handlers of the HTTP service work with."""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from fastapi import Request
+
+from db.pool import Pool
+from workers.keys import HourlyLimits
+from workers.secrets import SecretKeys
+from workers.web.body import Limits
+from workers.web.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """`tasks`: the job types that workers know, and the queue each belongs to."""
+
+    pool: Pool
+    sealing: SecretKeys
+    hourly: HourlyLimits
+    tasks: dict[str, str]
+    limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+def web_of(request: Request) -> Web:
+    """The context that `make_web` was given."""
+    return cast(Web, request.app.state.web)

@@ -1,0 +1,126 @@
+"""Every error as RFC 9457 problem+json, with a detail that a person can act on."""
+
+import http
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from db.errors import (
+    CommitUnknown,
+    Contended,
+    DatabaseError,
+    InvalidValue,
+    SchemaMissing,
+    Unavailable,
+)
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 2
+DETAILS = {
+    404: "there is nothing at this path; the paths are listed in /openapi.json",
+    405: "this path does not take this method; see the Allow header and /openapi.json",
+}
+
+
+class Problem(Exception):
+    """Ends a request with this status and detail; never holds a secret."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.errors = list(errors)
+
+
+def invalid(error: ValidationError | RequestValidationError, *, what: str) -> Problem:
+    """422 naming each field that is wrong, and never its value."""
+    errors = [
+        {"field": ".".join(map(str, each["loc"])) or what, "message": str(each["msg"])}
+        for each in error.errors()
+    ]
+    said = "; ".join(f"{each['field']}: {each['message']}" for each in errors)
+    return Problem(422, f"{what} cannot be used: {said}", errors=errors)
+
+
+def problem_response(request: Request, problem: Problem) -> JSONResponse:
+    """The response of a problem, with the id under which the log has the request."""
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": http.HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request.url.path,
+        "request_id": request.scope.get("ytempire.request_id"),
+    }
+    if problem.errors:
+        content["errors"] = problem.errors
+    return JSONResponse(
+        content, status_code=problem.status, headers=problem.headers, media_type=MEDIA_TYPE
+    )
+
+
+def _from_database(error: DatabaseError) -> Problem:
+    again = {"Retry-After": str(RETRY_SECONDS)}
+    if isinstance(error, CommitUnknown):
+        detail = (
+            "the database went away while this was saved: repeat the request with the same"
+            " Idempotency-Key to learn whether it was"
+        )
+        return Problem(503, detail, headers=again)
+    if isinstance(error, (Unavailable, Contended)):
+        return Problem(503, "the database does not answer now; repeat the request", headers=again)
+    if isinstance(error, InvalidValue):
+        return Problem(
+            422, "the request holds a value that the database cannot: a time out of range"
+        )
+    if isinstance(error, SchemaMissing):
+        return Problem(503, "the database is not migrated; run: ytempire db migrate")
+    return Problem(500, "something is wrong in ytempire itself; its log names this request_id")
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every exception of a handler, and what the framework itself refuses."""
+
+    @app.exception_handler(Problem)
+    async def of_ours(request: Request, error: Problem) -> JSONResponse:
+        return problem_response(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def of_parameters(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(request, invalid(error, what="the request"))
+
+    @app.exception_handler(HTTPException)
+    async def of_framework(request: Request, error: HTTPException) -> JSONResponse:
+        detail = DETAILS.get(error.status_code, str(error.detail))
+        problem = Problem(error.status_code, detail, headers=error.headers)
+        return problem_response(request, problem)
+
+    @app.exception_handler(DatabaseError)
+    async def of_database(request: Request, error: DatabaseError) -> JSONResponse:
+        problem = _from_database(error)
+        if problem.status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("web.request_failed", exc_info=error)
+        else:
+            log.warning("web.database_unavailable", error=str(error))
+        return problem_response(request, problem)
+
+    @app.exception_handler(ClientDisconnect)
+    async def of_the_caller(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return problem_response(request, Problem(400, "the connection ended within the body"))
