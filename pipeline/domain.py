@@ -298,24 +298,6 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True)
-class FootageWish:
-    """What a scene wants to show. `queries` are words to search for, the most telling first.
-
-    A clip should last `min_seconds`; `width` and `height` are the frame's, in pixels.
-    """
-
-    queries: tuple[str, ...]
-    width: int
-    height: int
-    min_seconds: float
-    language: str = "en"
-
-    @property
-    def vertical(self) -> bool:
-        return self.height > self.width
-
-
-@dataclass(frozen=True, slots=True)
 class FootageCredit:
     """Where an asset came from and under which licence: kept for claims, shown in descriptions."""
 
@@ -330,24 +312,6 @@ class FootageCredit:
     def key(self) -> str:
         """The asset's name among those of all providers."""
         return f"{self.provider}:{self.asset_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class FoundFootage:
-    """A local, verified asset and whose it is."""
-
-    scene: SceneFootage
-    credit: FootageCredit
-
-
-@dataclass(frozen=True, slots=True)
-class MediaShape:
-    """What decoding a file showed. `duration` is what could be decoded, 0 for a still."""
-
-    is_video: bool
-    duration: float
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,61 +336,6 @@ class Cut:
     duration: float
     format: VideoFormat
     credits: tuple[FootageCredit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class UploadDraft:
-    """What a host is told about a video before its first byte. Every upload starts private.
-
-    `marker` is a token of ours (`yte-...`), last line of the description and a tag, by which an
-    upload whose answer was lost is found again.
-    """
-
-    title: str
-    description: str
-    tags: tuple[str, ...]
-    language: str
-    category_id: str
-    made_for_kids: bool
-    synthetic_media: bool
-    marker: str
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class UploadRecord:
-    """What is durably known of an upload attempt; `fresh` means nothing was sent for it yet."""
-
-    marker: str
-    fresh: bool
-    session_uri: str | None
-    video_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """A video at its host. `path` is set by hosts that are folders."""
-
-    video_id: str
-    url: str
-    channel_id: str
-    visibility: Visibility
-    published_at: datetime | None
-    path: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HostedVideo:
-    """What a host says about a video when asked: where it stands and who may see it.
-
-    `problem` is the host's own reason when it rejected or failed the video, else None.
-    """
-
-    video_id: str
-    visibility: Visibility
-    processed: bool
-    problem: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,30 +378,3 @@ class Paid(Generic[T]):
 
     value: T
     charges: tuple[Charge, ...]
-
-
-class AccountEffect(StrEnum):
-    """What a host's refusal means for the account that was refused."""
-
-    COOL = "cooled"
-    BENCH = "project_benched"
-    REAUTHORISE = "needs_reauth"
-    DISABLE = "disabled"
-    SUSPEND = "suspended"
-    DOUBT = "refused"
-    CONFIGURE = "misconfigured"
-
-
-@dataclass(frozen=True, slots=True)
-class AccountTrouble:
-    """What a host said about an account, beside what it said about the work.
-
-    `until` is when the account may serve again by itself, None: not before a person acts (or, for
-    `DOUBT`, at once). `rotate`: another account of the channel may do the same work now.
-    """
-
-    account_id: UUID
-    effect: AccountEffect
-    reason: str
-    until: datetime | None = None
-    rotate: bool = False

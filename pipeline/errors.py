@@ -14,7 +14,8 @@ the log and its class in the step's error.
 
 from datetime import datetime
 
-from pipeline.domain import AccountTrouble, Charge
+from pipeline.domain import Charge
+from pipeline.hosting import AccountTrouble
 
 
 class StageError(Exception):

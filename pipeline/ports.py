@@ -15,21 +15,17 @@ from pipeline.domain import (
     ArtifactKind,
     Channel,
     Film,
-    FootageWish,
-    FoundFootage,
     FoundTopic,
-    HostedVideo,
     Paid,
-    Publication,
     RenderedFiles,
     Script,
     Speech,
     Statistics,
     Topic,
-    UploadDraft,
-    UploadRecord,
     Visibility,
 )
+from pipeline.footage import FootageWish, FoundFootage
+from pipeline.hosting import HostedVideo, Publication, UploadDraft, UploadRecord
 
 Progress = Callable[[float], None]
 """Called now and then with the part that is done, 0..1; cheap and never raises."""

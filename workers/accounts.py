@@ -8,8 +8,8 @@ from uuid import UUID
 from db.pool import Connection, Pool, transaction
 from db.repositories.accounts import Account, Accounts
 from db.repositories.uploads import Upload, Uploads
-from pipeline.domain import AccountEffect, AccountTrouble
 from pipeline.errors import Deferred, Rejected, StageError, Waiting
+from pipeline.hosting import AccountEffect, AccountTrouble
 
 
 async def reserve_account(

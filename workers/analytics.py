@@ -8,8 +8,9 @@ from db.repositories.accounts import Accounts
 from db.repositories.analytics import Analytics, PulledVideo
 from db.repositories.jobs import enqueue
 from db.repositories.videos import Videos
-from pipeline.domain import HostedVideo, Statistics, Visibility
+from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected
+from pipeline.hosting import HostedVideo
 from workers.runtime import Runtime
 
 JOB_TYPE = "analytics.pull"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from pipeline.domain import FootageWish
 from pipeline.errors import StageError
+from pipeline.footage import FootageWish
 from pipeline.providers.fetching import Refused, fetch, new_client, read_json
 from pipeline.providers.footage_local import media_files
 from pipeline.providers.footage_stock import SEARCH_LIMITS, Kind, StockLibrary

@@ -8,8 +8,8 @@ from db.pool import Connection, Pool, transaction
 from db.repositories.accounts import Account
 from db.repositories.steps import Steps
 from db.repositories.uploads import Upload, Uploads
-from pipeline.domain import UploadRecord
 from pipeline.errors import LostClaim, Rejected
+from pipeline.hosting import UploadRecord
 from workers.secrets import SecretKeys
 
 MARKER_BYTES = 12

@@ -18,8 +18,8 @@ import httpx
 
 from db.pool import Pool
 from db.repositories.accounts import Account
-from pipeline.domain import MediaShape
 from pipeline.errors import Rejected
+from pipeline.footage import MediaShape
 from pipeline.ports import Footage, Narrator, ScriptWriter, TrendSource, VideoHost, VideoStatistics
 from workers.provider_gate import GatedNarrator, GatedWriter, ProviderGate
 from workers.settings import Settings, SettingsError

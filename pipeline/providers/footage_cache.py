@@ -21,8 +21,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.domain import FootageCredit, FoundFootage, MediaShape, SceneFootage
+from pipeline.domain import FootageCredit, SceneFootage
 from pipeline.errors import Rejected
+from pipeline.footage import FoundFootage, MediaShape
 from pipeline.providers.durable import digest, disk_trouble, make_folder, write_durably
 
 SEARCH_KEPT = timedelta(hours=24)

@@ -11,8 +11,9 @@ from typing import Any
 
 import structlog
 
-from pipeline.domain import FootageCredit, FootageWish, FoundFootage, MediaShape, SceneFootage
+from pipeline.domain import FootageCredit, SceneFootage
 from pipeline.errors import Rejected
+from pipeline.footage import FootageWish, FoundFootage, MediaShape
 from pipeline.providers.durable import digest
 from pipeline.providers.fetching import web_address
 from pipeline.providers.footage_variants import name_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from pipeline.domain import FootageWish
+from pipeline.footage import FootageWish
 from pipeline.providers.fetching import web_address
 from pipeline.providers.footage_stock import Candidate, Kind, Question
 from pipeline.providers.footage_variants import Variant, best_variant, name_of, number

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from pipeline.domain import FootageCredit, FootageWish, FoundFootage
+from pipeline.domain import FootageCredit
 from pipeline.errors import Deferred, Rejected, Transient, Waiting
+from pipeline.footage import FootageWish, FoundFootage
 from pipeline.providers.fetching import (
     Limits,
     Refused,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pipeline.domain import FootageWish
+from pipeline.footage import FootageWish
 from pipeline.providers.fetching import web_address, whole_number
 from pipeline.stages.topic_text import plain_line
 

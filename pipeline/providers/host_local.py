@@ -23,8 +23,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline.domain import HostedVideo, Publication, Statistics, UploadDraft, Visibility
+from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected, Transient
+from pipeline.hosting import HostedVideo, Publication, UploadDraft
 from pipeline.ports import Progress
 from pipeline.providers.durable import (
     copy_durably,

@@ -20,8 +20,9 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.domain import UploadDraft, Visibility
+from pipeline.domain import Visibility
 from pipeline.errors import Rejected, Transient
+from pipeline.hosting import UploadDraft
 from pipeline.providers.durable import copy_durably, flush_folder, make_folder, write_durably
 
 T = TypeVar("T")

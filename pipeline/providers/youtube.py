@@ -17,8 +17,9 @@ from uuid import UUID
 from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaInMemoryUpload
 
-from pipeline.domain import HostedVideo, Publication, Statistics, UploadDraft, Visibility
+from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected, Transient
+from pipeline.hosting import HostedVideo, Publication, UploadDraft
 from pipeline.ports import Progress
 from pipeline.providers.youtube_calls import (
     NETWORK_TROUBLE,

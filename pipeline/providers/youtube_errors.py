@@ -16,8 +16,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pipeline.domain import AccountEffect, AccountTrouble
 from pipeline.errors import Deferred, Rejected, StageError, Transient, Waiting
+from pipeline.hosting import AccountEffect, AccountTrouble
 
 COOL_DOWN = timedelta(hours=24)
 RATE_PAUSE = timedelta(seconds=60)

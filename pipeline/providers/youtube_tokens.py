@@ -12,8 +12,8 @@ from google.oauth2.credentials import Credentials
 from google_auth_httplib2 import Request
 from googleapiclient.http import build_http
 
-from pipeline.domain import AccountEffect, AccountTrouble
 from pipeline.errors import Transient, Waiting
+from pipeline.hosting import AccountEffect, AccountTrouble
 
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 

@@ -16,8 +16,8 @@ from google_auth_httplib2 import AuthorizedHttp
 from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaFileUpload, MediaUpload
 
-from pipeline.domain import UploadDraft
 from pipeline.errors import Transient
+from pipeline.hosting import UploadDraft
 from pipeline.ports import Progress
 from pipeline.providers.youtube_calls import NETWORK_TROUBLE, YouTubeCalls, refusal_of
 from pipeline.providers.youtube_errors import RULES, Action, rule_for

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.domain import HostedVideo, Publication, Statistics, Visibility
+from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected, Transient
+from pipeline.hosting import HostedVideo, Publication
 from pipeline.ports import VideoStatistics
 
 PROCESSING_RETRY_SECONDS = 60.0

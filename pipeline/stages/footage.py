@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from pipeline.domain import (
     FootageCredit,
-    FootageWish,
     Narration,
     SceneFootage,
     Script,
@@ -13,6 +12,7 @@ from pipeline.domain import (
     SectionKind,
     VideoFormat,
 )
+from pipeline.footage import FootageWish
 from pipeline.ports import Footage
 from pipeline.stages.topic_text import plain_line
 

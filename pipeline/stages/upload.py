@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.domain import (
-    Channel,
-    Cut,
-    Publication,
-    Script,
-    UploadDraft,
-    UploadRecord,
-    Visibility,
-)
+from pipeline.domain import Channel, Cut, Script, Visibility
 from pipeline.errors import Rejected, Transient
+from pipeline.hosting import Publication, UploadDraft, UploadRecord
 from pipeline.ports import ArtifactStore, Progress, UploadJournal, VideoHost
 from pipeline.stages.metadata import check_metadata, credited, marked
 

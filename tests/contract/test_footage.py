@@ -15,8 +15,8 @@ import httpx
 import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from pipeline.domain import FootageWish
 from pipeline.errors import Deferred, Rejected, StageError, Transient, Waiting
+from pipeline.footage import FootageWish
 from pipeline.ports import Footage
 from pipeline.providers.durable import digest
 from pipeline.providers.fetching import new_client

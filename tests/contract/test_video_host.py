@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.domain import UploadDraft, Visibility
+from pipeline.domain import Visibility
 from pipeline.errors import Rejected
+from pipeline.hosting import UploadDraft
 from pipeline.providers.host_local import LocalHost
 from pipeline.providers.youtube import YouTubeHost, YouTubeOptions
 from tests.services.youtube_server import YouTubeServer

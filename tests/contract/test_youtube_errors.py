@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.domain import AccountEffect, Visibility
+from pipeline.domain import Visibility
 from pipeline.errors import Deferred, Rejected, StageError, Transient, Waiting
+from pipeline.hosting import AccountEffect
 from pipeline.providers.youtube import YouTubeHost, YouTubeOptions
 from pipeline.providers.youtube_errors import RULES, next_pacific_midnight, read_refusal
 from tests.services.youtube_server import YouTubeServer

@@ -7,8 +7,8 @@ import pytest
 
 from db.pool import Pool, transaction
 from db.repositories.accounts import Account, Accounts
-from pipeline.domain import AccountEffect, AccountTrouble
 from pipeline.errors import Deferred, Rejected, StageError, Waiting
+from pipeline.hosting import AccountEffect, AccountTrouble
 from tests.integration.workers.runs import add_channel, begin, value
 from workers.accounts import after_trouble, reserve_account, write_trouble
 from workers.runs import Started

@@ -13,9 +13,7 @@ from pipeline.domain import (
     Channel,
     Charge,
     Cut,
-    HostedVideo,
     Paid,
-    Publication,
     Script,
     Section,
     SectionKind,
@@ -23,12 +21,11 @@ from pipeline.domain import (
     Speech,
     Statistics,
     Topic,
-    UploadDraft,
-    UploadRecord,
     VideoFormat,
     Visibility,
     Word,
 )
+from pipeline.hosting import HostedVideo, Publication, UploadDraft, UploadRecord
 from pipeline.ports import Progress
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.domain import HostedVideo, Publication, Visibility
+from pipeline.domain import Visibility
 from pipeline.errors import Rejected, Transient
+from pipeline.hosting import HostedVideo, Publication
 from pipeline.stages.analytics import measure
 from tests.unit.pipeline.fakes import NOW, FakeStatistics
 

@@ -9,8 +9,6 @@ import pytest
 from pipeline.domain import (
     ArtifactKind,
     FootageCredit,
-    FootageWish,
-    FoundFootage,
     Narration,
     SceneFootage,
     Script,
@@ -21,6 +19,7 @@ from pipeline.domain import (
     VideoFormat,
 )
 from pipeline.errors import Deferred
+from pipeline.footage import FootageWish, FoundFootage
 from pipeline.stages.footage import gather_footage
 from tests.unit.pipeline.fakes import NOW, SCRIPT, artifact
 

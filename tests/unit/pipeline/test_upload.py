@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.domain import FootageCredit, UploadRecord, Visibility
+from pipeline.domain import FootageCredit, Visibility
 from pipeline.errors import LostClaim, Rejected, Transient
+from pipeline.hosting import UploadRecord
 from pipeline.stages.upload import Uploaded, publish_video
 from tests.unit.pipeline.fakes import CHANNEL, CUT, NOW, SCRIPT, FakeHost, FakeJournal, FolderStore
 
