@@ -220,11 +220,14 @@ async def test_thumbnail_and_captions_can_be_set_again(host: Stand) -> None:
     video_id = await host.upload()
     image, captions = host.folder / "t.jpg", host.folder / "c.srt"
     captions.write_text(SRT)
+    published = []
     for picture in (b"\xff\xd8 one", b"\xff\xd8 two"):
         image.write_bytes(picture)
         await host().add_thumbnail(video_id, image)
         await host().add_captions(video_id, captions, "en")
-        await host().publish(video_id, PUBLIC, None)
+        published.append(await host().publish(video_id, PUBLIC, None))
+    assert published[0] == published[1]
+    assert published[0].video_id == video_id
 
 
 async def test_playlist_takes_a_video_once(host: Stand) -> None:
