@@ -38,6 +38,7 @@ from pipeline.domain import (
     StepStatus,
 )
 from pipeline.errors import LostClaim, Rejected, StageError
+from pipeline.failpoints import Point, reach
 from pipeline.flow import ROUTES
 from workers.accounts import after_trouble, write_trouble
 from workers.channels import channel_from_row
@@ -123,6 +124,7 @@ async def perform(
     try:
         try:
             await asyncio.to_thread(claim.own_scratch.mkdir, parents=True, exist_ok=True)
+            await reach(Point.BEFORE_INTENT, stage)
             performance = await run(runtime, claim)
         finally:
             reporter.cancel()

@@ -8,7 +8,9 @@ from db.pool import Connection, Pool, transaction
 from db.repositories.accounts import Account
 from db.repositories.steps import Steps
 from db.repositories.uploads import Upload, Uploads
+from pipeline.domain import StageName
 from pipeline.errors import LostClaim, Rejected
+from pipeline.failpoints import Point, reach
 from pipeline.hosting import UploadRecord
 from workers.secrets import SecretKeys
 
@@ -41,6 +43,11 @@ class CommittedJournal:
 
     async def begin(self, sha256: str, size_bytes: int) -> UploadRecord:
         """See `UploadJournal`. Raises `Rejected` when the file is not the one being uploaded."""
+        record = await self._begin(sha256, size_bytes)
+        await reach(Point.AFTER_INTENT, StageName.UPLOAD)
+        return record
+
+    async def _begin(self, sha256: str, size_bytes: int) -> UploadRecord:
         async with transaction(self._pool) as connection:
             await self._own(connection)
             uploads = Uploads(connection)
@@ -86,6 +93,7 @@ class CommittedJournal:
                 session_uri=self._keys.seal(session_uri, **_place(live.id)),
             ):
                 raise LostClaim("the upload was taken over")
+        await reach(Point.AFTER_RESPONSE, StageName.UPLOAD)
 
     async def uploaded(self, video_id: str) -> None:
         async with transaction(self._pool) as connection:
@@ -94,6 +102,7 @@ class CommittedJournal:
                 video_id=self._video_id, fence=self._fence, host_video_id=video_id
             ):
                 raise LostClaim("the upload was taken over")
+        await reach(Point.AFTER_RESPONSE, StageName.UPLOAD)
 
     async def _own(self, connection: Connection) -> None:
         if not await Steps(connection).owned(step_id=self._step_id, fence=self._fence):

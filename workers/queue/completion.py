@@ -25,6 +25,7 @@ from db.pool import PoolConnection, transaction
 from db.repositories.jobs import Handover, handover
 from db.statements import load
 from pipeline.errors import LostClaim
+from pipeline.failpoints import Point, reach
 from workers.queue.claims import Claim
 from workers.queue.connector import JobQueueConnector
 from workers.queue.job_manager import JobQueueManager, is_passing
@@ -68,6 +69,8 @@ async def ending(context: JobContext, outcome: Outcome) -> AsyncIterator[PoolCon
             status = row["status"]
             if status is None:
                 raise LostClaim(f"job {claim.job_id} is no longer run by this worker")
+            await reach(Point.BEFORE_COMMIT, context.job.task_name)
+        await reach(Point.AFTER_COMMIT, context.job.task_name)
     except CommitUnknown:
         if not await _was_committed(connector, claim):
             raise

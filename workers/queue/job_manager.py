@@ -27,6 +27,7 @@ from procrastinate import exceptions, jobs, manager, utils
 
 from db.errors import Contended, DatabaseError, Unavailable
 from db.pool import connect
+from pipeline.failpoints import Point, reach
 from workers.queue.claims import Claim, Claims
 from workers.queue.connector import JobQueueConnector
 from workers.queue.listening import pause_before
@@ -259,20 +260,20 @@ class JobQueueManager(manager.JobManager):
         """Repeat until the database has answered. Ours no longer: somebody else ended or runs it,
         and nothing is to be done."""
         try:
-            if claim.settled is not None:
-                if arguments["delete"] and claim.settled == arguments["outcome"]:
-                    await self._persist(
-                        "job_delete_ended", claim, {"id": claim.job_id, "claim": claim.number}
+            if claim.settled is None:
+                record = await self._persist("job_end", claim, {**claim.fence(), **arguments})
+                if record is None or record["status"] is None:
+                    logger.warning(
+                        "queue.claim_lost", job_id=str(claim.job_id), outcome=arguments["outcome"]
                     )
-                return
-            record = await self._persist("job_end", claim, {**claim.fence(), **arguments})
-            if record is None or record["status"] is None:
-                logger.warning(
-                    "queue.claim_lost", job_id=str(claim.job_id), outcome=arguments["outcome"]
+            elif arguments["delete"] and claim.settled == arguments["outcome"]:
+                await self._persist(
+                    "job_delete_ended", claim, {"id": claim.job_id, "claim": claim.number}
                 )
         finally:
             self.claims.remove(claim)
             self.connector.wake()
+        await reach(Point.AFTER_FINISH, claim.job.task_name)
 
     async def _persist(self, name: str, claim: Claim, arguments: dict[str, Any]) -> Any:
         attempt = 0
