@@ -354,7 +354,8 @@ class Charge:
     """One vendor charge, in the vendor's own units; embedded providers charge 0 dollars.
 
     `shard` tells the calls of one stage and operation apart, so that a repeat of the stage books
-    the same call under the same key.
+    the same call under the same key. `call_id` is the call's in the ledger, which books it under
+    that; None for what is not in the ledger.
     """
 
     service: str
@@ -367,6 +368,7 @@ class Charge:
     response_time_ms: int | None = None
     shard: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
+    call_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
     StageError
     ├── Transient     again later, perhaps after a stated delay; costs an attempt
+    │   └── Ambiguous     what was sent may have taken effect: the ledger finds out first
     ├── Deferred      not before a stated moment (quota, budget); costs no attempt
     │   └── OutOfCredit   the vendor wants money first: pauses the vendor as a whole
     ├── Rejected      never again: the same input would fail the same way
@@ -55,6 +56,21 @@ class Transient(StageError):
     ) -> None:
         super().__init__(message, charges=charges, trouble=trouble)
         self.retry_after = retry_after
+
+
+class Ambiguous(Transient):
+    """A call may have been done, and charged, without its answer reaching us.
+
+    Attributes:
+        answered: whether the vendor's side said that it is at an end; otherwise the call may still
+            be under way there.
+    """
+
+    def __init__(
+        self, message: str, *, answered: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.answered = answered
 
 
 class Deferred(StageError):

@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
+from pipeline.calls import Absence, Answered, CallRequest, Note, RawAnswer, SoughtCall, Verdict
 from pipeline.domain import (
     Artifact,
     ArtifactKind,
@@ -70,6 +72,51 @@ class Narrator(Protocol):
     @property
     def voice(self) -> str:
         """The name of the voice, as stored with a narration."""
+        ...
+
+
+class PaidCall(Protocol):
+    """One call to a vendor that costs money: what it sends, how it is made, what came of it."""
+
+    @property
+    def request(self) -> CallRequest:
+        """What the call sends; two calls with equal requests are the same call."""
+        ...
+
+    async def send(self, call_id: UUID, note: Note) -> RawAnswer:
+        """Make the call, once, marked with `call_id` where the vendor lets us.
+
+        `note` is awaited when the vendor names the call before its answer is there. Raises
+        `Ambiguous` when the work may have been done; any other error says that it was not.
+        """
+        ...
+
+    async def find(self, sought: SoughtCall) -> RawAnswer | Absence:
+        """The answer to this very request that the vendor keeps, as `send` would have given it.
+
+        Costs nothing. Raises what a vendor that is away or refuses the key leads to.
+        """
+        ...
+
+    def judge(self, answer: RawAnswer) -> Verdict:
+        """What the answer costs, before anything else is made of it; pure, the same every time.
+
+        Raises a `StageError` for what did not come from the vendor: nothing was charged.
+        """
+        ...
+
+
+class CallLedger(Protocol):
+    """Where calls that cost money are kept, so that none is paid twice knowingly."""
+
+    async def make(self, call: PaidCall) -> Answered:
+        """The answer of this call: of an earlier attempt if there is one, else by sending it.
+
+        The charge is booked when this returns. Raises `Deferred` while nobody knows what became of
+        an earlier attempt and while the vendor or the budget is shut, `Waiting` when a person must
+        find out, `LostClaim` when the step belongs to another worker, and what `send` and `judge`
+        raise.
+        """
         ...
 
 

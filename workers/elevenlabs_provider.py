@@ -1,17 +1,21 @@
 """ElevenLabs as the settings choose it."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 import httpx
 from elevenlabs.client import AsyncElevenLabs
 
-from pipeline.ports import Narrator
-from pipeline.providers.elevenlabs_narrator import (
+from pipeline.ports import CallLedger, Narrator
+from pipeline.providers.elevenlabs_call import (
     CALL_TIMEOUT_SECONDS,
-    ElevenLabsNarrator,
     ElevenLabsOptions,
+    keep_arrival,
 )
+from pipeline.providers.elevenlabs_narrator import ElevenLabsNarrator
+from pipeline.providers.recording import AudioFormat
 from workers.openai_provider import price_table
 from workers.settings import Settings, SettingsError
 
@@ -34,12 +38,13 @@ def make_client(settings: Settings, http: httpx.AsyncClient) -> AsyncElevenLabs:
     )
 
 
-def make_narrator(settings: Settings, stack: AsyncExitStack) -> Narrator:
-    """The narrator; its connections are closed by the stack.
+def make_narrator(settings: Settings, stack: AsyncExitStack) -> Callable[[CallLedger], Narrator]:
+    """From a ledger to the narrator that makes its calls through it; the connections are closed by
+    the stack.
 
     Raises `SettingsError` for a key, a format or a price that is missing.
     """
-    http = httpx.AsyncClient(timeout=CALL_TIMEOUT_SECONDS)
+    http = httpx.AsyncClient(timeout=CALL_TIMEOUT_SECONDS, event_hooks={"response": [keep_arrival]})
     client = make_client(settings, http)
     stack.push_async_callback(http.aclose)
     table = price_table(settings)
@@ -58,6 +63,7 @@ def make_narrator(settings: Settings, stack: AsyncExitStack) -> Narrator:
         price=price,
     )
     try:
-        return ElevenLabsNarrator(client, options)
+        AudioFormat.parse(options.audio)
     except ValueError as error:
         raise SettingsError(f"YTEMPIRE_ELEVENLABS_FORMAT: {error}") from error
+    return partial(ElevenLabsNarrator, client, options)

@@ -24,8 +24,8 @@ from pydantic import TypeAdapter
 
 from db.errors import Contended, Unavailable
 from db.pool import Connection, transaction
+from db.repositories.calls import Calls
 from db.repositories.channels import Channels
-from db.repositories.costs import Costs
 from db.repositories.executions import Execution, Executions
 from db.repositories.steps import Steps
 from db.repositories.videos import Videos
@@ -41,6 +41,7 @@ from pipeline.errors import LostClaim, Rejected, StageError
 from pipeline.failpoints import Point, reach
 from pipeline.flow import ROUTES
 from workers.accounts import after_trouble, write_trouble
+from workers.booking import book
 from workers.channels import channel_from_row
 from workers.progress import Progress, report_progress
 from workers.queue.completion import attempts_allowed, record
@@ -214,16 +215,15 @@ async def _record(context: JobContext, claim: Claim, performance: Performance) -
 
 
 async def _book(connection: Connection, claim: Claim, charges: Sequence[Charge]) -> None:
-    """Book charges; the key of a call is the same at every repeat of what was recorded of it."""
-    for charge in charges:
-        call = charge.request_id or charge.shard
-        await Costs(connection).insert(
-            video_id=claim.video_id,
-            execution_id=claim.execution.id,
-            charge=charge,
-            idempotency_key=f"{claim.step_id}:{charge.operation}:{call}",
-            metadata={**charge.metadata, "step": claim.stage.value},
-        )
+    """Book what the ledger has not booked already."""
+    await book(
+        connection,
+        charges,
+        video_id=claim.video_id,
+        execution_id=claim.execution.id,
+        step_id=claim.step_id,
+        stage=claim.stage,
+    )
 
 
 async def _own(connection: Connection, claim: Claim) -> None:
@@ -304,6 +304,9 @@ async def _write_decision(
             details={"step": claim.stage.value, "class": type(error).__name__},
         )
         await Videos(connection).set_failed(video_id=claim.video_id, error=decision.error)
+        if isinstance(error, Rejected):
+            # The stored answers led here; whoever tries again wants others.
+            await Calls(connection).set_aside(step_id=claim.step_id, reason="rejected")
         return
     held = isinstance(decision, Held)
     at = decision.until if isinstance(decision, Later) else None

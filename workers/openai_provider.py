@@ -1,14 +1,17 @@
 """OpenAI as the settings choose it: a client with its own retries off, priced."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from openai import AsyncOpenAI
 
-from pipeline.ports import ScriptWriter
+from pipeline.ports import CallLedger, ScriptWriter
 from pipeline.providers.openai_answer import Pricing
-from pipeline.providers.openai_writer import OpenAIOptions, OpenAIWriter
+from pipeline.providers.openai_call import OpenAIOptions
+from pipeline.providers.openai_writer import OpenAIWriter
 from pipeline.providers.prices import PriceTable
 from workers.settings import OPENAI_BASE_URL, Settings, SettingsError
 
@@ -57,8 +60,9 @@ def price_table(settings: Settings) -> PriceTable:
         raise SettingsError(f"YTEMPIRE_PRICES_FILE: {error}") from error
 
 
-def make_writer(settings: Settings, stack: AsyncExitStack) -> ScriptWriter:
-    """The writer; its client is closed by the stack."""
+def make_writer(settings: Settings, stack: AsyncExitStack) -> Callable[[CallLedger], ScriptWriter]:
+    """From a ledger to the writer that makes its calls through it; the client is closed by the
+    stack."""
     client = make_client(settings)
     stack.push_async_callback(client.close)
     options = OpenAIOptions(
@@ -66,4 +70,4 @@ def make_writer(settings: Settings, stack: AsyncExitStack) -> ScriptWriter:
         api_key=settings.openai_api_key or "",
         pricing=make_pricing(settings),
     )
-    return OpenAIWriter(client, options)
+    return partial(OpenAIWriter, client, options)

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -21,9 +20,7 @@ import structlog
 from db.errors import DatabaseError
 from db.pool import Pool, acquired, transaction
 from db.repositories.providers import Providers
-from pipeline.domain import Channel, Paid, Script, Speech, Topic
 from pipeline.errors import Deferred, OutOfCredit, StageError
-from pipeline.ports import Narrator, ScriptWriter
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -213,34 +210,3 @@ class ProviderGate:
                 await Providers(connection).free_slot(
                     provider=self._provider, slot=slot, holder=holder
                 )
-
-
-class GatedWriter:
-    """A script writer behind the gate of its vendor."""
-
-    def __init__(self, writer: ScriptWriter, gate: ProviderGate) -> None:
-        self._writer = writer
-        self._gate = gate
-
-    async def write(self, topic: Topic, channel: Channel) -> Paid[Script]:
-        """As the writer does; `Deferred` while the gate is shut."""
-        return await self._gate.run(lambda: self._writer.write(topic, channel))
-
-
-class GatedNarrator:
-    """A narrator behind the gate of its vendor."""
-
-    def __init__(self, narrator: Narrator, gate: ProviderGate) -> None:
-        self._narrator = narrator
-        self._gate = gate
-
-    @property
-    def voice(self) -> str:
-        """The narrator's own."""
-        return self._narrator.voice
-
-    async def speak(self, text: str, *, language: str, into: Path) -> Paid[Speech]:
-        """As the narrator does; `Deferred` while the gate is shut."""
-        return await self._gate.run(
-            lambda: self._narrator.speak(text, language=language, into=into)
-        )

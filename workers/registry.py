@@ -20,8 +20,16 @@ from db.pool import Pool
 from db.repositories.accounts import Account
 from pipeline.errors import Rejected
 from pipeline.footage import MediaShape
-from pipeline.ports import Footage, Narrator, ScriptWriter, TrendSource, VideoHost, VideoStatistics
-from workers.provider_gate import GatedNarrator, GatedWriter, ProviderGate
+from pipeline.ports import (
+    CallLedger,
+    Footage,
+    Narrator,
+    ScriptWriter,
+    TrendSource,
+    VideoHost,
+    VideoStatistics,
+)
+from workers.provider_gate import ProviderGate
 from workers.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -35,34 +43,48 @@ class Host(VideoHost, VideoStatistics, Protocol):
 HostFor = Callable[[Account, str], Host]
 """From an account and the name of the channel it uploads for to its host."""
 
+WriterFor = Callable[[CallLedger], ScriptWriter]
+"""From the ledger of a claim to the writer that makes its paid calls through it."""
 
-def _template_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> ScriptWriter:
+NarratorFor = Callable[[CallLedger], Narrator]
+"""From the ledger of a claim to the narrator that makes its paid calls through it."""
+
+
+def _template_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> WriterFor:
     from pipeline.providers.writer_local import TemplateWriter
 
-    return TemplateWriter()
+    writer = TemplateWriter()
+    return lambda _: writer
 
 
-def _openai_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> ScriptWriter:
+def _openai_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> WriterFor:
     from workers.openai_provider import make_writer
 
-    gate = ProviderGate(pool, "openai", concurrency=settings.openai_concurrency)
-    return GatedWriter(make_writer(settings, stack), gate)
+    return make_writer(settings, stack)
 
 
-def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
+def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> NarratorFor:
     from pipeline.providers.narrator_local import EspeakNarrator, EspeakOptions
 
     try:
-        return EspeakNarrator(EspeakOptions(variant=settings.voice))
+        narrator = EspeakNarrator(EspeakOptions(variant=settings.voice))
     except ValueError as error:
         raise SettingsError(f"YTEMPIRE_VOICE: {error}") from error
+    return lambda _: narrator
 
 
-def _elevenlabs_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Narrator:
+def _elevenlabs_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> NarratorFor:
     from workers.elevenlabs_provider import make_narrator
 
-    gate = ProviderGate(pool, "elevenlabs", concurrency=settings.elevenlabs_concurrency)
-    return GatedNarrator(make_narrator(settings, stack), gate)
+    return make_narrator(settings, stack)
+
+
+def vendor_gates(settings: Settings, pool: Pool) -> Mapping[str, ProviderGate]:
+    """The gate of each vendor that is paid by the call, by its name in the ledger."""
+    return {
+        vendor: ProviderGate(pool, vendor, concurrency=concurrency(settings))
+        for vendor, concurrency in CONCURRENCY.items()
+    }
 
 
 def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostFor:
@@ -229,17 +251,23 @@ def _stock_footage(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Foo
     return StockFootage(library, client, cache, clock=_now)
 
 
+CONCURRENCY: Mapping[str, Callable[[Settings], int]] = {
+    "openai": lambda settings: settings.openai_concurrency,
+    "elevenlabs": lambda settings: settings.elevenlabs_concurrency,
+}
+"""How many calls a vendor takes at once, over all workers of all hosts."""
+
 FOOTAGE: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Footage]] = {
     "local": _generated_backgrounds,
     "folder": _media_folder,
     "pexels": _stock_footage,
     "pixabay": _stock_footage,
 }
-SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], ScriptWriter]] = {
+SCRIPT_WRITERS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], WriterFor]] = {
     "local": _template_writer,
     "openai": _openai_writer,
 }
-NARRATORS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], Narrator]] = {
+NARRATORS: Mapping[str, Callable[[Settings, Pool, AsyncExitStack], NarratorFor]] = {
     "local": _espeak_narrator,
     "elevenlabs": _elevenlabs_narrator,
 }

@@ -1,7 +1,7 @@
 """Everything a process works with, built from its settings."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,28 @@ from pathlib import Path
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from db.pool import Pool, open_pool
-from pipeline.ports import ArtifactStore, Footage, Narrator, Renderer, ScriptWriter
+from pipeline.ports import ArtifactStore, CallLedger, Footage, Renderer
 from pipeline.providers.store import ObjectStore
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
-from workers.registry import FOOTAGE, HOSTS, NARRATORS, SCRIPT_WRITERS, HostFor, check_feeds
+from workers.call_book import Holder
+from workers.ledger import CommittedCalls
+from workers.provider_gate import ProviderGate
+from workers.registry import (
+    FOOTAGE,
+    HOSTS,
+    NARRATORS,
+    SCRIPT_WRITERS,
+    HostFor,
+    NarratorFor,
+    WriterFor,
+    check_feeds,
+    vendor_gates,
+)
 from workers.secrets import SecretKeys, secret_keys
 from workers.settings import Settings, SettingsError
+from workers.spool import FOLDER as SPOOL_FOLDER
+from workers.spool import Spool
 from workers.vendor_standing import refuse_bad_keys
 
 
@@ -26,11 +41,13 @@ class Runtime:
     settings: Settings
     pool: Pool
     store: ArtifactStore
-    writer: ScriptWriter
-    narrator: Narrator
+    writer_for: WriterFor
+    narrator_for: NarratorFor
     footage: Footage
     renderer: Renderer
     host_for: HostFor
+    gates: Mapping[str, ProviderGate]
+    spool: Spool
     keys: SecretKeys
     chance: random.Random
 
@@ -38,6 +55,12 @@ class Runtime:
     def scratch(self) -> Path:
         """Where stages may write what only this host needs, and only until the run has ended."""
         return self.settings.data_dir / "work"
+
+    def calls_for(self, holder: Holder) -> CallLedger:
+        """The call ledger of one claim of a step."""
+        return CommittedCalls(
+            self.pool, holder, store=self.store, spool=self.spool, gates=self.gates
+        )
 
 
 @asynccontextmanager
@@ -54,16 +77,19 @@ async def open_runtime(
         await refuse_bad_keys(settings)
         pool = await open_pool(url, max_size=pool_size, application_name=name)
         stack.push_async_callback(pool.close)
+        keys = secret_keys(settings)
         yield Runtime(
             settings=settings,
             pool=pool,
             store=_store(settings),
-            writer=SCRIPT_WRITERS[settings.script_provider](settings, pool, stack),
-            narrator=NARRATORS[settings.voice_provider](settings, pool, stack),
+            writer_for=SCRIPT_WRITERS[settings.script_provider](settings, pool, stack),
+            narrator_for=NARRATORS[settings.voice_provider](settings, pool, stack),
             footage=FOOTAGE[settings.footage_provider](settings, pool, stack),
             renderer=FilmRenderer(RenderOptions(ffmpeg=Path(get_ffmpeg_exe()))),
             host_for=HOSTS[settings.host_provider](settings, pool, stack),
-            keys=secret_keys(settings),
+            gates=vendor_gates(settings, pool),
+            spool=Spool(settings.data_dir / SPOOL_FOLDER, keys),
+            keys=keys,
             chance=random.Random(),  # noqa: S311 - spreads retries, guards nothing
         )
 

@@ -23,9 +23,9 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_durably(target: Path, content: bytes) -> None:
+def write_durably(target: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace `target` by `content` in one step that survives a power cut."""
-    with _replacing(target) as descriptor:
+    with _replacing(target, mode) as descriptor:
         _write(descriptor, content)
 
 
@@ -58,10 +58,10 @@ def make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[int]:
+def _replacing(target: Path, mode: int = 0o644) -> Iterator[int]:
     # The temporary name is the writer's own: two writers of one target never share a file.
     temporary = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
             yield descriptor

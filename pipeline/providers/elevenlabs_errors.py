@@ -5,7 +5,8 @@ other 401, 403                       Waiting       a person must repair the key 
 429 too_many_concurrent_requests     Deferred      a moment: others are speaking
 429 system_busy                      Transient
 429 otherwise                        Deferred      until Retry-After; Transient without one
-408, 409, 5xx, no answer, no JSON    Transient
+408, 409, not reached                Transient     nothing was done
+5xx, cut off, no answer, no JSON     Ambiguous     it may have been done, and charged
 any other (voice_not_found, ...)     Rejected
 """
 
@@ -15,8 +16,23 @@ from typing import Any
 import httpx
 from elevenlabs.core.api_error import ApiError
 
-from pipeline.errors import Deferred, OutOfCredit, Rejected, StageError, Transient, Waiting
-from pipeline.providers.refusals import CREDIT_PROBE_SECONDS, quoted, retry_after, too_many
+from pipeline.errors import (
+    Ambiguous,
+    Deferred,
+    OutOfCredit,
+    Rejected,
+    StageError,
+    Transient,
+    Waiting,
+)
+from pipeline.providers.refusals import (
+    CREDIT_PROBE_SECONDS,
+    GATEWAY_GAVE_UP,
+    never_sent,
+    quoted,
+    retry_after,
+    too_many,
+)
 
 SERVICE = "elevenlabs"
 REMEDY = "add credits, allow usage-based billing or wait for the next period at ElevenLabs"
@@ -39,10 +55,15 @@ def message_of(body: Any, secret: str) -> str:
 
 def translated(error: ApiError | httpx.HTTPError, *, secret: str) -> StageError:
     """The failed call as an error of ours; never with the key in it."""
-    if isinstance(error, httpx.TimeoutException):
-        return Transient("ElevenLabs did not answer in time; whether it charged is unknown")
     if isinstance(error, httpx.HTTPError):
-        return Transient(f"ElevenLabs cannot be reached ({type(error).__name__})")
+        name = type(error).__name__
+        if never_sent(error):
+            return Transient(f"ElevenLabs cannot be reached ({name})")
+        if isinstance(error, httpx.TimeoutException):
+            return Ambiguous("ElevenLabs did not answer in time; whether it charged is unknown")
+        return Ambiguous(
+            f"the connection to ElevenLabs broke ({name}); whether it charged is unknown"
+        )
     now = datetime.now(UTC)
     code, status = error.status_code or 0, status_of(error.body)
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
@@ -73,7 +94,13 @@ def translated(error: ApiError | httpx.HTTPError, *, secret: str) -> StageError:
         return Transient("ElevenLabs is busy", retry_after=retry_after(headers, now))
     if code == 429:
         return too_many(f"ElevenLabs' rate limit is reached: {said}", headers, now)
-    if code in {408, 409} or code >= 500:
+    if code >= 500:
+        return Ambiguous(
+            f"ElevenLabs answered {code}: {said}",
+            answered=code not in GATEWAY_GAVE_UP,
+            retry_after=retry_after(headers, now),
+        )
+    if code in {408, 409}:
         return Transient(
             f"ElevenLabs answered {code}: {said}", retry_after=retry_after(headers, now)
         )

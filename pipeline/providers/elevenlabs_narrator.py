@@ -5,26 +5,21 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
-import httpx
 import numpy as np
 from elevenlabs.client import AsyncElevenLabs
-from elevenlabs.core.api_error import ApiError
-from elevenlabs.core.parse_error import ParsingError
-from elevenlabs.core.request_options import RequestOptions
 
 from pipeline.domain import Charge, Paid, Speech, Word
 from pipeline.errors import Rejected, StageError, Transient
+from pipeline.ports import CallLedger
 from pipeline.providers.character_timing import spans_of, timed_units
-from pipeline.providers.elevenlabs_errors import SERVICE, translated
+from pipeline.providers.elevenlabs_call import ElevenLabsOptions, SpeechCall
+from pipeline.providers.elevenlabs_errors import SERVICE
 from pipeline.providers.elevenlabs_models import voice_model
 from pipeline.providers.elevenlabs_text import sayable_words, shards
-from pipeline.providers.prices import CharacterPrice, character_cost
 from pipeline.providers.recording import (
     SAMPLE_BYTES,
     AudioFormat,
@@ -35,8 +30,6 @@ from pipeline.providers.recording import (
 from pipeline.providers.refusals import quoted
 from pipeline.providers.word_timing import time_words
 
-OPERATION = "speech"
-CALL_TIMEOUT_SECONDS = 240
 CALLS = 2  # a shard, and one repeat of it when its audio is unusable
 STITCHED_REQUESTS = 3
 # A recording ends with its last character or a little later; else it was cut, or is not ours.
@@ -52,31 +45,19 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ElevenLabsOptions:
-    """How calls are made and priced. `api_key` is known so that it is never quoted."""
-
-    voice_id: str
-    model: str
-    api_key: str
-    audio: str
-    price: CharacterPrice
-
-    def __repr__(self) -> str:
-        return f"ElevenLabsOptions(voice_id={self.voice_id!r}, model={self.model!r})"
-
-
-@dataclass(frozen=True, slots=True)
 class _Take:
     pcm: bytes
     spans: Sequence[tuple[float, float]]
     request_id: str | None
-    estimated: bool = False
 
 
 class ElevenLabsNarrator:
-    """A narrator over a ready client."""
+    """A narrator over a ready client (see `SpeechCall`); every call is made through the ledger."""
 
-    def __init__(self, client: AsyncElevenLabs, options: ElevenLabsOptions) -> None:
+    def __init__(
+        self, client: AsyncElevenLabs, options: ElevenLabsOptions, calls: CallLedger
+    ) -> None:
+        self._calls = calls
         self._client = client
         self._options = options
         self._model = voice_model(options.model)
@@ -99,10 +80,15 @@ class ElevenLabsNarrator:
         runs = shards(words, self._model.characters)
         charges: list[Charge] = []
         takes: list[_Take] = []
-        for run in runs:
+        for shard, run in enumerate(runs):
+            asked: dict[str, Any] = {"text": " ".join(words[i] for i in run if words[i])}
+            if code is not None:
+                asked["language_code"] = code
             earlier = [take.request_id for take in takes if take.request_id]
+            if self._model.stitches and earlier:
+                asked["previous_request_ids"] = earlier[-STITCHED_REQUESTS:]
             try:
-                takes.append(await self._take([words[i] for i in run], code, earlier, charges))
+                takes.append(await self._take(asked, [words[i] for i in run], shard, charges))
             except StageError as error:
                 error.charges = tuple(charges)
                 raise
@@ -122,88 +108,38 @@ class ElevenLabsNarrator:
         return Paid(Speech(into, timed, duration), tuple(charges))
 
     async def _take(
-        self, words: Sequence[str], code: str | None, earlier: list[str], charges: list[Charge]
+        self, asked: dict[str, Any], words: Sequence[str], shard: int, charges: list[Charge]
     ) -> _Take:
+        """A recording of the words; each call's charge is appended before its answer is judged."""
         problem = ""
-        for _ in range(CALLS):
-            data, request_id = await self._ask(words, code, earlier, charges)
+        for occasion in range(CALLS):
+            call = SpeechCall(
+                self._client,
+                self._options,
+                asked,
+                shard=shard,
+                occasion=occasion,
+                number=len(charges),
+            )
+            answered = await self._calls.make(call)
+            charges.append(answered.charge)
+            document = json.loads(answered.answer.body)
+            if not isinstance(document, dict):
+                raise Transient(
+                    f"ElevenLabs' answer is not what its interface says ({type(document).__name__})"
+                )
             try:
-                take = await self._read(data, words, request_id)
+                return await self._read(document, words, answered.charge.request_id)
             except Unusable as unusable:
                 problem = str(unusable)
-                continue
-            if take.estimated:
-                marked = {**charges[-1].metadata, "timings": "estimated"}
-                charges[-1] = replace(charges[-1], metadata=marked)
-            return take
         raise Rejected(f"ElevenLabs' recording cannot be used, not even the second one: {problem}")
 
-    async def _ask(
-        self, words: Sequence[str], code: str | None, earlier: list[str], charges: list[Charge]
-    ) -> tuple[Any, str | None]:
-        """One call; its charge is appended before anything else is made of the answer."""
-        options = self._options
-        text = " ".join(word for word in words if word)
-        request: dict[str, Any] = {"text": text, "model_id": options.model}
-        if code is not None:
-            request["language_code"] = code
-        if self._model.stitches and earlier:
-            request["previous_request_ids"] = earlier[-STITCHED_REQUESTS:]
-        began = monotonic()
-        try:
-            raw = await self._client.text_to_speech.with_raw_response.convert_with_timestamps(
-                options.voice_id,
-                output_format=options.audio,
-                request_options=RequestOptions(
-                    max_retries=0, timeout_in_seconds=CALL_TIMEOUT_SECONDS
-                ),
-                **request,
-            )
-        except ParsingError as error:
-            charges.append(self._charge(text, error.headers or {}, began, len(charges)))
-            raise Transient("ElevenLabs' answer is not what its interface says") from None
-        except (ApiError, httpx.HTTPError) as error:
-            # Not chained: the client's error holds the answer, which may repeat the key.
-            raise translated(error, secret=options.api_key) from None
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-            raise Transient("what answered for ElevenLabs was no JSON") from None
-        except (TypeError, ValueError, AttributeError) as error:
-            # JSON of another shape breaks the SDK's reading, and the headers are lost with it.
-            charges.append(self._charge(text, {}, began, len(charges)))
-            raise Transient(
-                f"ElevenLabs' answer is not what its interface says ({type(error).__name__})"
-            ) from None
-        charge = self._charge(text, raw.headers, began, len(charges))
-        charges.append(charge)
-        return raw.data, charge.request_id
-
-    def _charge(self, text: str, headers: Any, began: float, shard: int) -> Charge:
-        """Characters as the cost header says; estimated, and marked so, where it does not."""
-        options = self._options
-        lower = {str(name).lower(): str(value) for name, value in dict(headers).items()}
-        metadata = {"model": options.model, "voice": options.voice_id}
-        units = _units(lower.get("character-cost"))
-        if units is None:
-            units = len(text) * options.price.factor
-            metadata["estimated"] = "yes"
-        request_id = lower.get("request-id")
-        return Charge(
-            service=SERVICE,
-            operation=OPERATION,
-            amount=character_cost(units, options.price),
-            units=units,
-            unit_type="characters",
-            rate=options.price.rate,
-            request_id=quoted(request_id)[:100] if request_id else None,
-            response_time_ms=round((monotonic() - began) * 1000),
-            shard=shard,
-            metadata=metadata,
-        )
-
-    async def _read(self, data: Any, words: Sequence[str], request_id: str | None) -> _Take:
+    async def _read(
+        self, data: dict[str, Any], words: Sequence[str], request_id: str | None
+    ) -> _Take:
         """The samples and the words' times; `Unusable` for what is no recording of these words."""
         try:
-            audio = base64.b64decode(str(getattr(data, "audio_base_64", "") or ""), validate=True)
+            audio = base64.b64decode(str(data.get("audio_base64") or ""), validate=True)
             pcm = await samples_of(audio, self._format)
         except (binascii.Error, ValueError, NoAudio) as error:
             raise Unusable(f"it is no audio ({quoted(error)})") from error
@@ -212,7 +148,7 @@ class ElevenLabsNarrator:
         _check_length(duration, " ".join(words))
         spans = _spans(data, words, duration)
         if spans is None:
-            return _Take(pcm, _estimated(pcm, words, rate), request_id, estimated=True)
+            return _Take(pcm, _estimated(pcm, words, rate), request_id)
         return _Take(pcm, spans, request_id)
 
 
@@ -223,19 +159,21 @@ def _check_length(duration: float, text: str) -> None:
         raise Unusable(f"{duration:.2f} s do not fit a text of {len(text)} characters")
 
 
-def _spans(data: Any, words: Sequence[str], duration: float) -> list[tuple[float, float]] | None:
+def _spans(
+    data: dict[str, Any], words: Sequence[str], duration: float
+) -> list[tuple[float, float]] | None:
     """Times by the alignment of the text itself, else by that of the text as it was read out; None
     when the vendor gives neither, as its interface allows."""
     problem = ""
     for name in ("alignment", "normalized_alignment"):
-        alignment = getattr(data, name, None)
+        alignment = data.get(name)
         if alignment is None:
             continue
         try:
             timed = timed_units(
-                [str(character) for character in alignment.characters],
-                [float(start) for start in alignment.character_start_times_seconds],
-                [float(end) for end in alignment.character_end_times_seconds],
+                [str(character) for character in alignment["characters"]],
+                [float(start) for start in alignment["character_start_times_seconds"]],
+                [float(end) for end in alignment["character_end_times_seconds"]],
             )
             last = max((one.end for one in timed), default=0.0)
             if last > duration + CUT_SECONDS:
@@ -243,7 +181,7 @@ def _spans(data: Any, words: Sequence[str], duration: float) -> list[tuple[float
             if last < duration - TRAILING_SECONDS:
                 raise Unusable(f"it lasts {duration:.2f} s, but speaks until {last:.2f} s")
             return spans_of(words, timed, duration)
-        except (AttributeError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             problem = quoted(error)
     if problem:
         raise Unusable(problem)
@@ -255,11 +193,3 @@ def _estimated(pcm: bytes, words: Sequence[str], rate: int) -> list[tuple[float,
     text = " ".join(word or "-" for word in words)
     timed = time_words(text, (), np.frombuffer(pcm, dtype=np.int16), rate)
     return [(word.start, word.end) for word in timed]
-
-
-def _units(header: str | None) -> Decimal | None:
-    try:
-        units = Decimal((header or "").strip())
-    except InvalidOperation:
-        return None
-    return units if units.is_finite() and 0 <= units < 10**9 else None

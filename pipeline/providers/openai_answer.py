@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -63,13 +63,12 @@ def usage_of(answer: dict[str, Any]) -> TokenUsage | None:
 
 def charge_for(
     answer: dict[str, Any], *, pricing: Pricing, request_id: str | None, milliseconds: int,
-    shard: int,
+    day: date, shard: int,
 ) -> Charge:  # fmt: skip
     """The call's charge: tokens in all, their split in the metadata, no single rate."""
     usage = usage_of(answer)
     model = quoted(answer.get("model") or pricing.model)
     tier = quoted(answer["service_tier"]) if answer.get("service_tier") else None
-    day = datetime.now(UTC).date()
     price = pricing.table.tokens(model, day) or pricing.table.tokens(pricing.model, day)
     metadata = {"model": model}
     if tier:
@@ -104,6 +103,11 @@ def charge_for(
     )
 
 
+def is_over_without_answer(answer: dict[str, Any]) -> bool:
+    """Whether the service itself gave up: the same response will never hold an answer."""
+    return quoted(answer.get("status")) in {"failed", "cancelled"}
+
+
 def text_of(answer: dict[str, Any]) -> str:
     """The text of the answer.
 
@@ -120,10 +124,9 @@ def text_of(answer: dict[str, Any]) -> str:
     for part in parts:
         if part.get("type") == "refusal":
             raise Rejected(f"OpenAI's model refused: {quoted(part.get('refusal'))}")
-    status = quoted(answer.get("status"))
-    if status in {"failed", "cancelled"}:
+    if is_over_without_answer(answer):
         raise _failure(answer)
-    if status == "incomplete":
+    if quoted(answer.get("status")) == "incomplete":
         details = answer.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, dict) else None
         if reason == "content_filter":

@@ -3,7 +3,8 @@
 429 insufficient_quota and its kin   OutOfCredit   top up; the provider is paused
 429 otherwise                        Deferred      until Retry-After; Transient without one
 401, 403                             Waiting       a person must repair the key or its rights
-408, 409, 5xx, no answer             Transient
+408, 409, 500, 503, not reached      Transient     nothing was done
+502, 504, 52x, cut off, no answer    Ambiguous     it may have been done, and charged
 any other status                     Rejected
 """
 
@@ -11,8 +12,15 @@ from datetime import UTC, datetime, timedelta
 
 import openai
 
-from pipeline.errors import OutOfCredit, Rejected, StageError, Transient, Waiting
-from pipeline.providers.refusals import CREDIT_PROBE_SECONDS, quoted, retry_after, too_many
+from pipeline.errors import Ambiguous, OutOfCredit, Rejected, StageError, Transient, Waiting
+from pipeline.providers.refusals import (
+    CREDIT_PROBE_SECONDS,
+    GATEWAY_GAVE_UP,
+    never_sent,
+    quoted,
+    retry_after,
+    too_many,
+)
 
 SERVICE = "openai"
 REMEDY = "add credit or raise the limit under Billing of the OpenAI organization"
@@ -25,13 +33,15 @@ AGAIN = frozenset({408, 409})
 def translated(error: openai.OpenAIError, *, secret: str) -> StageError:
     """The failed call as an error of ours; never with the key in it."""
     now = datetime.now(UTC)
-    if isinstance(error, openai.APITimeoutError):
-        return Transient("OpenAI did not answer in time; whether it charged for it is unknown")
     if isinstance(error, openai.APIConnectionError):
         cause = type(error.__cause__).__name__ if error.__cause__ else "no connection"
-        return Transient(f"OpenAI cannot be reached ({cause})")
+        if never_sent(error.__cause__):
+            return Transient(f"OpenAI cannot be reached ({cause})")
+        if isinstance(error, openai.APITimeoutError):
+            return Ambiguous("OpenAI did not answer in time; whether it charged is unknown")
+        return Ambiguous(f"the connection to OpenAI broke ({cause}); whether it charged is unknown")
     if not isinstance(error, openai.APIStatusError):
-        return Transient(f"OpenAI's answer is unusable ({type(error).__name__})")
+        return Ambiguous(f"OpenAI's answer is unusable ({type(error).__name__})", answered=True)
     status, headers = error.status_code, error.response.headers
     codes = {str(error.code), str(error.type)}
     about = f" (request {error.request_id})" if error.request_id else ""
@@ -53,6 +63,8 @@ def translated(error: openai.OpenAIError, *, secret: str) -> StageError:
         )
     if status == 403:
         return Waiting(f"OpenAI does not allow this to the key in OPENAI_API_KEY{about}: {said}")
+    if status in GATEWAY_GAVE_UP:
+        return Ambiguous(f"something before OpenAI gave up waiting for it ({status}){about}")
     if status in AGAIN or status >= 500:
         wait = retry_after(headers, now)
         return Transient(f"OpenAI answered {status}{about}: {said}", retry_after=wait)

@@ -2,51 +2,32 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 
 import openai
-from openai.types.responses import ResponseInputParam
 from pydantic import ValidationError
 
 from pipeline.domain import Channel, Charge, Paid, Script, Topic
 from pipeline.errors import Rejected, StageError
-from pipeline.providers.openai_answer import Pricing, Unusable, charge_for, envelope, text_of
-from pipeline.providers.openai_draft import (
-    INSTRUCTIONS,
-    Draft,
-    parse_draft,
-    request_text,
-    script_of,
-)
-from pipeline.providers.openai_errors import translated
+from pipeline.ports import CallLedger
+from pipeline.providers.openai_answer import Unusable, envelope, text_of
+from pipeline.providers.openai_call import OpenAIOptions, ScriptCall
+from pipeline.providers.openai_draft import parse_draft, request_text, script_of
 from pipeline.providers.refusals import quoted
 
 CALLS = 2  # the answer, and one chance to repair it
-CALL_TIMEOUT_SECONDS = 240.0
-OUTPUT_TOKENS = 12_000
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAIOptions:
-    """How calls are made and priced. `api_key` is known so that it is never quoted."""
-
-    model: str
-    api_key: str
-    pricing: Pricing
-    output_tokens: int = OUTPUT_TOKENS
-
-    def __repr__(self) -> str:
-        return f"OpenAIOptions(model={self.model!r})"
 
 
 class OpenAIWriter:
-    """A script writer over a ready client, whose own retries must be off."""
+    """A script writer over a ready client, whose own retries must be off; every call is made
+    through the ledger."""
 
-    def __init__(self, client: openai.AsyncOpenAI, options: OpenAIOptions) -> None:
+    def __init__(
+        self, client: openai.AsyncOpenAI, options: OpenAIOptions, calls: CallLedger
+    ) -> None:
         self._client = client
         self._options = options
+        self._calls = calls
 
     async def write(self, topic: Topic, channel: Channel) -> Paid[Script]:
         """Write one script: one call, and one more when its answer is not usable.
@@ -88,38 +69,10 @@ class OpenAIWriter:
         self, conversation: Sequence[dict[str, Any]], charges: list[Charge]
     ) -> dict[str, Any]:
         """One call; its charge is appended before anything else is made of the answer."""
-        options = self._options
-        began = monotonic()
-        try:
-            raw = await self._client.responses.with_raw_response.parse(
-                model=options.model,
-                instructions=INSTRUCTIONS,
-                input=_input(conversation),
-                text_format=Draft,
-                max_output_tokens=options.output_tokens,
-                timeout=CALL_TIMEOUT_SECONDS,
-            )
-        except openai.OpenAIError as error:
-            # Not chained: the client's error holds the request, and with it the key.
-            raise translated(error, secret=options.api_key) from None
-        reply = raw.http_response
-        answer = envelope(reply.content, reply.headers.get("content-type", ""))
-        charges.append(
-            charge_for(
-                answer,
-                pricing=options.pricing,
-                request_id=reply.headers.get("x-request-id"),
-                milliseconds=round((monotonic() - began) * 1000),
-                shard=len(charges),
-            )
-        )
-        return answer
-
-
-def _input(conversation: Sequence[dict[str, Any]]) -> ResponseInputParam:
-    items: Any = list(conversation)
-    typed: ResponseInputParam = items
-    return typed
+        call = ScriptCall(self._client, self._options, conversation, number=len(charges))
+        answered = await self._calls.make(call)
+        charges.append(answered.charge)
+        return envelope(answered.answer.body, answered.answer.headers.get("content-type", ""))
 
 
 def _script(text: str, topic: Topic) -> Script:

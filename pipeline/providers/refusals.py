@@ -11,6 +11,16 @@ LONGEST_WAIT_SECONDS = 3_600.0
 CREDIT_PROBE_SECONDS = 3_600.0
 QUOTED_CHARACTERS = 300
 
+# What stands before a service gave up on it; the service itself may go on.
+GATEWAY_GAVE_UP = frozenset({502, 504, 520, 524})
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
+
+
+def never_sent(error: BaseException | None) -> bool:
+    """Whether an HTTP client's error says that nothing of the request went out. By name: the
+    clients of two vendors' SDKs are two libraries with the same classes."""
+    return type(error).__name__ in _NEVER_SENT
+
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait as the vendor says (a number or a date, header names in lower case); None

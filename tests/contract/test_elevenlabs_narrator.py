@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import Deferred, OutOfCredit, Rejected, StageError, Transient, Waiting
+from pipeline.errors import (
+    Ambiguous,
+    Deferred,
+    OutOfCredit,
+    Rejected,
+    StageError,
+    Transient,
+    Waiting,
+)
 from pipeline.ports import Narrator
 from tests.contract.test_narrator import said
 from tests.services import elevenlabs_server
@@ -24,7 +32,7 @@ from tests.services.elevenlabs_server import (
     refused,
 )
 from tests.services.http_server import Reply
-from tests.services.vendors import elevenlabs_environment, elevenlabs_narrator
+from tests.services.vendors import PlainCalls, elevenlabs_environment, elevenlabs_narrator
 from workers.elevenlabs_provider import make_narrator
 from workers.settings import Settings, SettingsError
 
@@ -246,10 +254,10 @@ async def test_out_of_credit_is_told_apart_from_a_bad_key(
         (refused(400, "voice_not_found", "which?"), Rejected, "YTEMPIRE_VOICE"),
         (refused(400, "max_character_limit_exceeded", "long"), Rejected, "long"),
         (Reply(422, {"detail": [{"msg": "Field required"}]}), Rejected, "Field required"),
-        (Reply(500, {"detail": "oops"}), Transient, "500"),
-        (Reply(503, b"<html></html>", media_type="text/html"), Transient, "503"),
-        (Reply(200, b"<html>portal</html>", media_type="text/html"), Transient, "no JSON"),
-        (Reply(200, b"\xff\xfe\x00"), Transient, "no JSON"),
+        (Reply(500, {"detail": "oops"}), Ambiguous, "500"),
+        (Reply(503, b"<html></html>", media_type="text/html"), Ambiguous, "503"),
+        (Reply(200, b"<html>portal</html>", media_type="text/html"), Ambiguous, "no JSON"),
+        (Reply(200, b"\xff\xfe\x00"), Ambiguous, "no JSON"),
         (Reply(302, b"", {"location": "http://127.0.0.1:1/"}), Transient, "302"),
     ],
 )
@@ -283,7 +291,9 @@ async def test_nobody_there_is_transient(tmp_path: Path) -> None:
     with ElevenLabsServer() as server:
         environment = elevenlabs_environment(server)
     async with AsyncExitStack() as stack:
-        failed = await failure(make_narrator(Settings.from_env(environment), stack), tmp_path)
+        failed = await failure(
+            make_narrator(Settings.from_env(environment), stack)(PlainCalls()), tmp_path
+        )
     assert isinstance(failed, Transient)
 
 

@@ -13,13 +13,21 @@ from typing import Any
 import pytest
 
 from pipeline.domain import Charge, Paid, Script
-from pipeline.errors import Deferred, OutOfCredit, Rejected, StageError, Transient, Waiting
+from pipeline.errors import (
+    Ambiguous,
+    Deferred,
+    OutOfCredit,
+    Rejected,
+    StageError,
+    Transient,
+    Waiting,
+)
 from pipeline.ports import ScriptWriter
 from tests.contract.test_script_writer import CHANNEL, TOPIC
 from tests.services import openai_server
 from tests.services.http_server import Reply
 from tests.services.openai_server import USAGE_COST, OpenAIServer, data_of, error, refusal, script
-from tests.services.vendors import openai_environment, openai_writer
+from tests.services.vendors import PlainCalls, openai_environment, openai_writer
 from workers.openai_provider import make_writer
 from workers.settings import Settings, SettingsError
 
@@ -239,7 +247,7 @@ async def test_rate_limit_with_a_stated_wait_costs_no_attempt(
         (error(400, "invalid_prompt", "flagged"), Rejected, "flagged"),
         (error(403, None, "country"), Waiting, "country"),
         (Reply(200, b"<html>portal</html>", media_type="text/html"), Transient, "text/html"),
-        (Reply(502, b"<html>bad gateway</html>", media_type="text/html"), Transient, "502"),
+        (Reply(502, b"<html>bad gateway</html>", media_type="text/html"), Ambiguous, "502"),
         (Reply(200, b"{", media_type="application/json"), Transient, "no response of its API"),
         (Reply(200, b"\xff\xfe\x00", media_type="application/json"), Transient, "OPENAI_BASE_URL"),
         (Reply(200, [1, 2], {}), Transient, "OPENAI_BASE_URL"),
@@ -306,7 +314,7 @@ async def test_nobody_there_is_transient() -> None:
     with OpenAIServer() as server:
         environment = openai_environment(server)
     async with AsyncExitStack() as stack:
-        gone = make_writer(Settings.from_env(environment), stack)
+        gone = make_writer(Settings.from_env(environment), stack)(PlainCalls())
         failed = await failure(gone)
     assert isinstance(failed, Transient)
     assert "cannot be reached" in str(failed)

@@ -2,13 +2,26 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import uuid4
 
-from pipeline.ports import Narrator, ScriptWriter
+from pipeline.calls import Answered
+from pipeline.ports import Narrator, PaidCall, ScriptWriter
 from tests.services.elevenlabs_server import ElevenLabsServer
 from tests.services.openai_server import OpenAIServer
 from workers.elevenlabs_provider import make_narrator
 from workers.openai_provider import make_writer
 from workers.settings import Settings
+
+
+class PlainCalls:
+    """A ledger for tests of an adapter alone: every call is made, nothing is kept of it."""
+
+    async def make(self, call: PaidCall) -> Answered:
+        async def note(reference: str) -> None:
+            pass
+
+        answer = await call.send(uuid4(), note)
+        return Answered(answer, call.judge(answer).charge)
 
 
 def openai_environment(server: OpenAIServer) -> dict[str, str]:
@@ -23,7 +36,7 @@ def openai_environment(server: OpenAIServer) -> dict[str, str]:
 async def openai_writer(server: OpenAIServer, **environment: str) -> AsyncIterator[ScriptWriter]:
     settings = Settings.from_env(openai_environment(server) | environment)
     async with AsyncExitStack() as stack:
-        yield make_writer(settings, stack)
+        yield make_writer(settings, stack)(PlainCalls())
 
 
 def elevenlabs_environment(server: ElevenLabsServer) -> dict[str, str]:
@@ -40,4 +53,4 @@ async def elevenlabs_narrator(
 ) -> AsyncIterator[Narrator]:
     settings = Settings.from_env(elevenlabs_environment(server) | environment)
     async with AsyncExitStack() as stack:
-        yield make_narrator(settings, stack)
+        yield make_narrator(settings, stack)(PlainCalls())

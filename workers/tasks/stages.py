@@ -17,6 +17,7 @@ from db.repositories.videos import Videos
 from pipeline.domain import Artifact, Channel, Cut, StageName, Topic, Trend
 from pipeline.errors import Deferred, LostClaim, Rejected, Waiting
 from pipeline.flow import FIRST_STAGE, ROUTES
+from pipeline.ports import CallLedger
 from pipeline.stages.analytics import measure
 from pipeline.stages.footage import gather_footage
 from pipeline.stages.metadata import clip_title, credited
@@ -27,6 +28,7 @@ from pipeline.stages.upload import Uploaded, publish_video
 from pipeline.stages.voice import Narrated, narrate
 from workers.accounts import reserve_account
 from workers.analytics import SOURCE, schedule_pull
+from workers.call_book import Holder
 from workers.execution import Claim, Performance, StageRunner, perform
 from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
@@ -100,10 +102,26 @@ def _asked_topic(channel: Channel, asked: RunRequest) -> Topic | None:
     )
 
 
+def _calls(runtime: Runtime, claim: Claim) -> CallLedger:
+    return runtime.calls_for(
+        Holder(
+            execution_id=claim.execution.id,
+            video_id=claim.video_id,
+            step_id=claim.step_id,
+            stage=claim.stage,
+            fence=claim.fence,
+            folder=claim.folder,
+            scratch=claim.own_scratch,
+        )
+    )
+
+
 async def write(runtime: Runtime, claim: Claim) -> Performance:
     """script: what is said, and the metadata around it."""
     picked = claim.output(StageName.TREND_PICK, TrendPick)
-    scripted = await write_script(picked.topic, channel=claim.channel, writer=runtime.writer)
+    scripted = await write_script(
+        picked.topic, channel=claim.channel, writer=runtime.writer_for(_calls(runtime, claim))
+    )
     script = scripted.script
 
     async def record(connection: Connection) -> None:
@@ -128,7 +146,7 @@ async def speak(runtime: Runtime, claim: Claim) -> Performance:
     scripted = claim.output(StageName.SCRIPT, Scripted)
     narrated = await narrate(
         scripted.script,
-        narrator=runtime.narrator,
+        narrator=runtime.narrator_for(_calls(runtime, claim)),
         store=runtime.store,
         scratch=claim.own_scratch,
         folder=claim.folder,
