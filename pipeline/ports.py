@@ -168,6 +168,13 @@ class VideoHost(Protocol):
         """
         ...
 
+    async def abandon(self, session_uri: str) -> str | None:
+        """End a session: it takes nothing more. The id of its video when the upload had ended.
+
+        None also for a session that the host no longer knows. A repeat changes nothing.
+        """
+        ...
+
     async def find(self, marker: str) -> str | None:
         """The id of the video in the channel's uploads that carries the marker."""
         ...

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from db.pool import Connection, Pool, transaction
 from db.repositories.accounts import Account, Accounts
-from db.repositories.uploads import Upload, Uploads
+from db.repositories.uploads import Uploads
 from pipeline.errors import Deferred, Rejected, StageError, Waiting
 from pipeline.hosting import AccountEffect, AccountTrouble
 
@@ -88,7 +88,7 @@ async def after_trouble(
     async with transaction(pool) as connection:
         accounts = Accounts(connection)
         live = await Uploads(connection).find_live(video_id=video_id)
-        if live is not None and not _untouched(live):
+        if live is not None and not live.untouched:
             return error
         # An ambiguous refusal may be about the video: it is tried with one other account.
         if trouble.effect is AccountEffect.DOUBT and await accounts.count_released(
@@ -124,7 +124,7 @@ async def write_trouble(
     if not trouble.rotate:
         return
     live = await uploads.find_live(video_id=video_id)
-    if live is None or (_untouched(live) and await uploads.abandon(upload_id=live.id)):
+    if live is None or (live.untouched and await uploads.abandon(upload_id=live.id)):
         await accounts.release(execution_id=execution_id)
 
 
@@ -148,8 +148,3 @@ async def afflict(accounts: Accounts, trouble: AccountTrouble, message: str) -> 
             title=f"YouTube account {account.email}: {trouble.effect.value.replace('_', ' ')}",
             message=message,
         )
-
-
-def _untouched(live: Upload) -> bool:
-    """No session was kept, and one is kept before the first byte: nothing was sent."""
-    return live.status == "reserved" and live.session_uri is None

@@ -12,6 +12,7 @@ from workers.runtime import Runtime
 from workers.tasks.analytics import add_analytics
 from workers.tasks.maintenance import add_maintenance
 from workers.tasks.stages import add_stages
+from workers.tasks.uploads import add_uploads
 
 # A retry that is due later than this is not waited for by `worker --until-idle`.
 IDLE_HORIZON_SECONDS = 600.0
@@ -29,6 +30,7 @@ def add_tasks(app: QueueApp) -> None:
     add_stages(app)
     add_maintenance(app)
     add_analytics(app)
+    add_uploads(app)
 
 
 async def run_line_worker(

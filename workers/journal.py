@@ -1,7 +1,8 @@
 """The upload journal on `video_uploads`: each entry is a commit, under the step's fence."""
 
 import secrets
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 from uuid import UUID
 
 from db.pool import Connection, Pool, transaction
@@ -73,11 +74,10 @@ class CommittedJournal:
         return self._record(live)
 
     def _record(self, live: Upload) -> UploadRecord:
-        session = live.session_uri
         return UploadRecord(
             marker=live.marker,
             fresh=False,
-            session_uri=self._keys.open(session, **_place(live.id)) if session else None,
+            session_uri=open_session_uri(self._keys, live.id, live.session_uri),
             video_id=live.youtube_video_id,
         )
 
@@ -107,6 +107,13 @@ class CommittedJournal:
     async def _own(self, connection: Connection) -> None:
         if not await Steps(connection).owned(step_id=self._step_id, fence=self._fence):
             raise LostClaim("the upload step was taken over")
+
+
+def open_session_uri(
+    keys: SecretKeys, upload_id: UUID, sealed: Mapping[str, Any] | None
+) -> str | None:
+    """The address of an upload's session as it was kept; None when none was."""
+    return keys.open(sealed, **_place(upload_id)) if sealed else None
 
 
 class _Place(TypedDict):

@@ -8,7 +8,9 @@ from uuid import UUID
 from db.pool import Connection
 from db.repositories.costs import CostLine, Costs
 from db.repositories.executions import ExecutionOverview, Executions
+from db.repositories.run_control import Rejection, RunControl
 from db.repositories.steps import StepListed, Steps
+from db.repositories.uploads import RunUpload, Uploads
 from pipeline.domain import ExecutionStatus
 from workers.channels import NotFound
 
@@ -20,6 +22,8 @@ class Overview:
     run: ExecutionOverview
     steps: Sequence[StepListed]
     costs: Sequence[CostLine]
+    upload: RunUpload | None = None
+    rejections: Sequence[Rejection] = ()
 
     @property
     def ended(self) -> bool:
@@ -58,6 +62,17 @@ class Overview:
                 for step in self.steps
             ],
             "cost": {"total": run.cost, "by_service": by_service},
+            "upload": None
+            if self.upload is None
+            else {
+                "status": self.upload.status,
+                "youtube_video_id": self.upload.youtube_video_id,
+                "note": self.upload.error_message,
+            },
+            "rejections": [
+                {"to_step": r.step_name, "reason": r.reason, "by": r.by, "at": r.at}
+                for r in self.rejections
+            ],
             "error": run.error_message,
             "next_retry_at": run.next_retry_at,
             "started_at": run.started_at,
@@ -75,4 +90,6 @@ async def load_overview(connection: Connection, execution_id: UUID) -> Overview:
         run=run,
         steps=await Steps(connection).list(execution_id=execution_id),
         costs=await Costs(connection).list_by_execution(execution_id=execution_id),
+        upload=await Uploads(connection).find_of_run(execution_id=execution_id),
+        rejections=await RunControl(connection).list_rejections(execution_id=execution_id),
     )

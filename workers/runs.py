@@ -133,7 +133,11 @@ async def start_run(
     return Started(execution_id, video_id, job_id, new=True)
 
 
-class NotWaiting(Exception):
+class RunConflict(Exception):
+    """The run is not in a state in which this can be done; the message says what is."""
+
+
+class NotWaiting(RunConflict):
     """The run is not waiting for a person."""
 
 

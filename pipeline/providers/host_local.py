@@ -153,6 +153,8 @@ class LocalHost:
                 make_folder(home)
                 data.replace(film)
                 flush_folder(home)
+            elif not film.exists():
+                raise Transient(f"the upload of {session.draft.title!r} was ended meanwhile")
             self._folder.keep_video(Video.uploaded(session, self._clock()))
         return session.video_id
 
@@ -166,6 +168,22 @@ class LocalHost:
         if digest(source) != session.draft.sha256:
             raise Rejected(f"{source} is not the file that was announced to the host: other hash")
         raise Transient(f"the upload of {session.draft.title!r} arrived damaged; it starts again")
+
+    async def abandon(self, session_uri: str) -> str | None:
+        """Forget the session and what came of it, unless it is a video by now."""
+        session = await asyncio.to_thread(self._session, session_uri)
+        return None if session is None else await asyncio.to_thread(self._abandon, session)
+
+    def _abandon(self, session: Session) -> str | None:
+        place = self._folder.session(session.id)
+        with (
+            disk_trouble(f"ending an upload in {self._folder.path}", self._clock()),
+            locked(place / "lock"),
+        ):
+            if self._folder.find_video(session.video_id) is not None:
+                return session.video_id
+            shutil.rmtree(place)
+        return None
 
     async def find(self, marker: str) -> str | None:
         """The id of the finished upload with this marker, the first if there are more."""

@@ -28,7 +28,7 @@ from pipeline.providers.youtube_calls import (
     refusal_of,
 )
 from pipeline.providers.youtube_errors import Action, Refusal, rule_for
-from pipeline.providers.youtube_upload import CHUNK_BYTES, ResumableSend, open_session
+from pipeline.providers.youtube_upload import CHUNK_BYTES, ResumableSend, end_session, open_session
 
 NEWEST = 50
 THUMBNAIL_BYTES = 50 << 20
@@ -132,6 +132,10 @@ class YouTubeHost:
             pause=pause,
         )
         return await sending.run()
+
+    async def abandon(self, session_uri: str) -> str | None:
+        """Give the session up, as far as YouTube lets us."""
+        return await end_session(self._calls, session_uri)
 
     async def find(self, marker: str) -> str | None:
         """Look for the marker among the newest uploads, private ones included, several times

@@ -28,6 +28,7 @@ from pipeline.providers.youtube_errors import Action, Refusal, failure, read_ref
 
 T = TypeVar("T")
 
+CANCEL_PATIENCE_SECONDS = 4.0
 NETWORK_TROUBLE = (OSError, httplib2.HttpLib2Error, http.client.HTTPException)
 
 
@@ -131,8 +132,15 @@ class YouTubeCalls:
             finally:
                 own.close()
 
+        working = asyncio.get_running_loop().run_in_executor(_THREADS, run)
         try:
-            return await asyncio.get_running_loop().run_in_executor(_THREADS, run)
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped: until its request is answered, the work is not over, and
+            # nobody should ask YouTube what became of it.
+            await asyncio.wait({working}, timeout=CANCEL_PATIENCE_SECONDS)
+            working.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
         except ValueError as error:
             raise Transient(f"{doing}: YouTube's answer is no JSON") from error
 

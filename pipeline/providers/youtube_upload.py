@@ -28,6 +28,7 @@ MEDIA_TYPE = "video/mp4"
 # Questions in a row that brought no byte further, before the queue decides when to go on.
 FRUITLESS_ROUNDS = 4
 _GONE = frozenset({404, 410})
+_GIVEN_UP = frozenset({200, 204, 405, 499})
 
 
 class _Chunks(MediaFileUpload):  # type: ignore[misc] # the SDK has no types
@@ -119,6 +120,38 @@ async def open_session(calls: YouTubeCalls, draft: UploadDraft) -> str:
     if not session_uri:
         raise Transient(f"{doing}: YouTube named no session to send to")
     return session_uri
+
+
+async def end_session(calls: YouTubeCalls, session_uri: str) -> str | None:
+    """Give a session up; the id of its video when the upload had ended.
+
+    YouTube documents no way to do so. Its upload server takes the DELETE that Google's other
+    services document, and answers 499; where it does not, the session expires, unused, in a week.
+    """
+    doing = "the end of an upload that was cancelled"
+
+    def end(own: AuthorizedHttp) -> str | None:
+        response, content = own.request(
+            session_uri,
+            method="PUT",
+            headers={"Content-Range": "bytes */*", "Content-Length": "0"},
+        )
+        if response.status in (200, 201):
+            return _id_of(json.loads(content), doing)
+        if response.status == 308:
+            response, content = own.request(
+                session_uri, method="DELETE", headers={"Content-Length": "0"}
+            )
+        if response.status in _GONE or response.status in _GIVEN_UP:
+            return None
+        raise HttpError(response, content)
+
+    try:
+        return await calls.in_thread(end, doing)
+    except NETWORK_TROUBLE as error:
+        raise Transient(f"{doing}: YouTube cannot be reached") from error
+    except HttpError as error:
+        raise calls.failure(error, doing) from error
 
 
 class ResumableSend:

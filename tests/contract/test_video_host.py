@@ -208,6 +208,30 @@ async def test_forgotten_session_answers_none(host: Stand) -> None:
     assert await host().send(session, file, progress=host.heard.append) is None
 
 
+async def test_abandoned_session_takes_nothing_more(host: Stand) -> None:
+    file, draft = host.film(os.urandom(13 << 20))
+    session = await host().open_upload(draft)
+
+    def stop(part: float) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await host().send(session, file, progress=stop)
+    for _ in range(2):
+        assert await host().abandon(session) is None
+    assert await host().send(session, file, progress=host.heard.append) is None
+    assert await host().find("yte-1") is None
+
+
+async def test_session_that_ended_as_a_video_answers_it_and_keeps_it(host: Stand) -> None:
+    file, draft = host.film()
+    session = await host().open_upload(draft)
+    video_id = await host().send(session, file, progress=host.heard.append)
+    for _ in range(2):
+        assert await host().abandon(session) == video_id
+    assert await host().find("yte-1") == video_id
+
+
 async def test_other_file_than_announced_is_rejected(host: Stand) -> None:
     file, draft = host.film(b"a" * 5000)
     session = await host().open_upload(replace(draft, size_bytes=4999))

@@ -39,7 +39,7 @@ ROUTES = {
     ("GET", "/v2/reports"): "reports.query",
 }
 PARTS = {"id", "snippet", "status", "contentDetails", "statistics", "processingDetails"}
-_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
+_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
 def as_json(value: Any) -> bytes:
@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_POST = do_PUT = do_GET  # noqa: N815 - the names of the base class
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names of the base class
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -98,6 +98,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "PUT" and path == "/upload/youtube/v3/videos" and "upload_id" in query:
             asked = (self.headers.get("Content-Range") or "").startswith("bytes */")
             return "upload.query" if asked else "upload.put"
+        if self.command == "DELETE" and "upload_id" in query:
+            return "upload.delete"
         return ROUTES.get((self.command, path), "unknown")
 
     def _misbehave(self, fault: Fault, entry: dict[str, Any]) -> None:
@@ -251,11 +253,14 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(401, "authError", "Invalid Credentials")
         session = world.session(query["upload_id"], account)
         entry["session"], entry["channel"] = session.id, account.channel_id
+        if self.command == "DELETE":
+            del world.sessions[session.id]
+            return 499, b"", {}
         said = _RANGE.fullmatch(self.headers.get("Content-Range") or "")
         if said is None:
             raise Refused(400, "badRequest", "No Content-Range.")
         first, last, total = said.groups()
-        if int(total) != session.size:
+        if total != "*" and int(total) != session.size:
             raise Refused(400, "badRequest", f"{session.size} bytes were announced.")
         if session.video_id is None and first is not None:
             if int(last) - int(first) + 1 != len(body):

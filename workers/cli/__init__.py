@@ -21,6 +21,7 @@ from workers.cli import (
     key,
     queue,
     run,
+    run_control,
     serve,
     trend,
     worker,
@@ -52,6 +53,9 @@ app.command()(worker.worker)
 app.command()(serve.serve)
 app.command()(enqueue.enqueue)
 app.command()(doctor.doctor)
+run.app.command()(run_control.cancel)
+run.app.command()(run_control.reject)
+run.app.command()(run_control.retry)
 app.add_typer(run.app, name="run")
 app.add_typer(job.app, name="job")
 app.add_typer(queue.app, name="queue")

@@ -36,6 +36,12 @@ def show_overview(console: Console, overview: Overview) -> None:
         console.print(Text(f"url      {run.youtube_url}"), soft_wrap=True)
     if run.path:
         console.print(Text(f"path     {run.path}"), soft_wrap=True)
+    if overview.upload is not None and overview.upload.error_message:
+        where = overview.upload.youtube_video_id or overview.upload.status
+        console.print(Text(f"upload   {where}: {overview.upload.error_message}"), soft_wrap=True)
+    for rejection in overview.rejections:
+        told = f"to {rejection.step_name} by {rejection.by}: {rejection.reason}"
+        console.print(Text(f"rejected {told}"), soft_wrap=True)
     console.print()
     console.print(steps_table(overview))
     console.print()

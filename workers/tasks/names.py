@@ -6,11 +6,12 @@ API_DATA = "maintenance.api_data"
 NOOP = "maintenance.noop"
 PRUNE = "maintenance.prune"
 RECONCILE = "maintenance.reconcile"
+SETTLE_UPLOAD = "maintenance.settle_upload"
 TREND_EXPIRY = "maintenance.trend_expiry"
 TREND_INGEST = "maintenance.trend_ingest"
 VIDEO_ANALYTICS = "analytics.pull"
 
 TASK_NAMES = frozenset(
-    {API_DATA, NOOP, PRUNE, RECONCILE, TREND_EXPIRY, TREND_INGEST, VIDEO_ANALYTICS}
+    {API_DATA, NOOP, PRUNE, RECONCILE, SETTLE_UPLOAD, TREND_EXPIRY, TREND_INGEST, VIDEO_ANALYTICS}
     | {route.job_type for route in ROUTES.values()}
 )

@@ -11,7 +11,7 @@ import structlog
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from workers.web import health, jobs, runs
+from workers.web import health, jobs, run_control, runs
 from workers.web.context import Web
 from workers.web.problems import Problem, add_problem_handlers, problem_response
 from workers.web.schema import PROBLEMS
@@ -44,7 +44,7 @@ def make_web(web: Web) -> FastAPI:
     )
     app.state.web = web
     add_problem_handlers(app)
-    for part in (runs, jobs, health):
+    for part in (runs, run_control, jobs, health):
         app.include_router(part.router)
     app.add_middleware(Observed, web=web)
     _document_security(app)

@@ -67,6 +67,14 @@ def body_schema(model: type[BaseModel], example: Mapping[str, Any]) -> dict[str,
     return _body(model.model_json_schema(), example)
 
 
+def decision_schema(
+    model: type[BaseModel], example: Mapping[str, Any], *, required: bool = False
+) -> dict[str, Any]:
+    """A JSON body of this model for what is decided once: it takes no Idempotency-Key."""
+    body = _body(model.model_json_schema(), example)["requestBody"]
+    return {"requestBody": {**body, "required": required}}
+
+
 def object_schema(example: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON body that may be any object."""
     return _body({"type": "object", "additionalProperties": True}, example)

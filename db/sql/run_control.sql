@@ -1,0 +1,93 @@
+-- What people and the reconciler do to a run as a whole. Everyone locks the run before its steps.
+
+-- name: control_lock :maybe
+-- parameters: execution_id
+SELECT id, status, current_step, priority, video_id, error_message
+  FROM workflow_executions
+ WHERE id = $1
+   FOR UPDATE;
+
+-- name: control_lock_steps :many
+-- parameters: execution_id
+SELECT id, step_name, step_no, status, job_id
+  FROM workflow_steps
+ WHERE execution_id = $1
+ ORDER BY step_no
+   FOR UPDATE;
+
+-- name: control_end_step :exec
+-- parameters: step_id, status, error
+-- From outside the step, whoever owns it: the new fence is nobody's.
+UPDATE workflow_steps s
+   SET status = $2, error_message = $3, fence = s.fence + 1, next_retry_at = NULL,
+       completed_at = clock_timestamp(),
+       cost = (SELECT coalesce(sum(c.amount), 0) FROM video_costs c
+                WHERE c.workflow_execution_id = s.execution_id
+                  AND c.metadata->>'step' = s.step_name)
+ WHERE s.id = $1;
+
+-- name: control_end :exec
+-- parameters: execution_id, status, error, details
+UPDATE workflow_executions e
+   SET status = $2::text, error_message = $3, error_details = $4, next_retry_at = NULL, state = '{}',
+       cancel_requested_at = CASE WHEN $2::text = 'cancelled' THEN clock_timestamp()
+                                  ELSE e.cancel_requested_at END,
+       completed_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
+       duration_seconds = extract(epoch FROM clock_timestamp() - coalesce(e.started_at, e.created_at)),
+       cost = (SELECT coalesce(sum(c.amount), 0) FROM video_costs c WHERE c.workflow_execution_id = e.id)
+ WHERE e.id = $1;
+
+-- name: control_reset_steps :exec
+-- parameters: execution_id, step_no
+-- This step and those after it begin anew; what was booked for them stays booked.
+UPDATE workflow_steps
+   SET status = 'pending', fence = fence + 1, attempt = 0, job_id = NULL, output = '{}',
+       error_message = NULL, next_retry_at = NULL, started_at = NULL, completed_at = NULL
+ WHERE execution_id = $1 AND step_no >= $2;
+
+-- name: control_add_rejection :exec
+-- parameters: step_id, rejection
+UPDATE workflow_steps
+   SET input = jsonb_set(input, '{rejections}',
+                         coalesce(input->'rejections', '[]') || jsonb_build_array($2::jsonb))
+ WHERE id = $1;
+
+-- name: control_list_rejections :many
+-- parameters: execution_id
+SELECT s.step_name, r.value->>'reason' AS reason, r.value->>'by' AS by, r.value->>'at' AS at
+  FROM workflow_steps s
+ CROSS JOIN LATERAL jsonb_array_elements(coalesce(s.input->'rejections', '[]')) AS r (value)
+ WHERE s.execution_id = $1
+ ORDER BY r.value->>'at';
+
+-- name: control_restart :exec
+-- parameters: execution_id, step, items_processed, keep_approval
+-- A run of a new deadline; the approval of a film is none of the film made in its place.
+UPDATE workflow_executions
+   SET status = 'queued', current_step = $2, items_processed = $3, error_message = NULL,
+       error_details = NULL, next_retry_at = NULL, completed_at = NULL, duration_seconds = NULL,
+       cancel_requested_at = NULL, state = '{}', deadline_at = DEFAULT,
+       heartbeat_at = clock_timestamp(),
+       approved_at = CASE WHEN $4::boolean THEN approved_at END,
+       approved_by = CASE WHEN $4::boolean THEN approved_by END
+ WHERE id = $1;
+
+-- name: control_restart_video :exec
+-- parameters: video_id, has_film
+UPDATE videos
+   SET error_message = NULL,
+       status = CASE WHEN status IN ('published', 'deleted') THEN status
+                     WHEN $2::boolean THEN 'completed' ELSE 'processing' END
+ WHERE id = $1;
+
+-- name: control_list_charges :many
+-- parameters: execution_id, step_no
+-- What the last passage of each of these steps was charged: its started_at begins anew with it.
+SELECT s.step_name, c.service, coalesce(c.operation, '') AS operation, count(*) AS calls,
+       sum(c.amount) AS amount
+  FROM workflow_steps s
+  JOIN video_costs c ON c.workflow_execution_id = s.execution_id
+                    AND c.metadata->>'step' = s.step_name AND c.created_at >= s.started_at
+ WHERE s.execution_id = $1 AND s.step_no >= $2 AND s.status = 'success'
+ GROUP BY s.step_no, s.step_name, c.service, c.operation
+ ORDER BY s.step_no, c.service, c.operation;
