@@ -10,6 +10,8 @@ from db.repositories.costs import CostLine, Costs
 from db.repositories.executions import ExecutionOverview, Executions
 from db.repositories.steps import StepListed, Steps
 from pipeline.domain import ExecutionStatus
+from pipeline.hosting import Extra
+from pipeline.stages.extras import extras_from
 from workers.channels import NotFound
 
 
@@ -20,6 +22,7 @@ class Overview:
     run: ExecutionOverview
     steps: Sequence[StepListed]
     costs: Sequence[CostLine]
+    extras: Sequence[Extra]
 
     @property
     def ended(self) -> bool:
@@ -57,6 +60,15 @@ class Overview:
                 }
                 for step in self.steps
             ],
+            "extras": [
+                {
+                    "name": extra.name,
+                    "status": extra.status,
+                    "reason": extra.reason,
+                    "until": extra.until,
+                }
+                for extra in self.extras
+            ],
             "cost": {"total": run.cost, "by_service": by_service},
             "error": run.error_message,
             "next_retry_at": run.next_retry_at,
@@ -71,8 +83,11 @@ async def load_overview(connection: Connection, execution_id: UUID) -> Overview:
     run = await Executions(connection).find_overview(execution_id=execution_id)
     if run is None:
         raise NotFound(f"there is no run {execution_id}")
+    steps = Steps(connection)
+    upload = await steps.find_upload(execution_id=execution_id)
     return Overview(
         run=run,
-        steps=await Steps(connection).list(execution_id=execution_id),
+        steps=await steps.list(execution_id=execution_id),
         costs=await Costs(connection).list_by_execution(execution_id=execution_id),
+        extras=() if upload is None else extras_from(upload.extras),
     )
