@@ -63,6 +63,37 @@ class HostedVideo:
     problem: str | None
 
 
+class ExtraName(StrEnum):
+    """What goes with a published video, in the order in which it is added."""
+
+    THUMBNAIL = "thumbnail"
+    CAPTIONS = "captions"
+    PLAYLIST = "playlist"
+
+
+class ExtraStatus(StrEnum):
+    """How far an extra is; a waiting one goes on by itself."""
+
+    WAITS = "waits"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """One extra of a video and what became of it.
+
+    `reason` is why it was refused or waits, None for one that was never tried. A waiting one is not
+    tried before `until`. `tries` counts those that brought nothing.
+    """
+
+    name: ExtraName
+    status: ExtraStatus = ExtraStatus.WAITS
+    reason: str | None = None
+    until: datetime | None = None
+    tries: int = 0
+
+
 class AccountEffect(StrEnum):
     """What a host's refusal means for the account that was refused."""
 

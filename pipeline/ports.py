@@ -216,6 +216,10 @@ class UploadJournal(Protocol):
         """Keep the id that the host gave; from here on nothing is inserted for this video."""
         ...
 
+    async def published(self, publication: Publication) -> None:
+        """Keep that the video has its visibility; from here on nothing can make it fail."""
+        ...
+
 
 class VideoStatistics(Protocol):
     """What became of a published video."""
@@ -227,6 +231,10 @@ class VideoStatistics(Protocol):
     async def statistics(self, video_id: str) -> Statistics:
         """The counters as of now."""
         ...
+
+
+class Host(VideoHost, VideoStatistics, Protocol):
+    """A host seen through one account: it takes videos and tells what became of them."""
 
 
 class ArtifactStore(Protocol):

@@ -11,6 +11,7 @@ from db.repositories.videos import Videos
 from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected
 from pipeline.hosting import HostedVideo
+from workers.extras import revive_extras
 from workers.runtime import Runtime
 
 JOB_TYPE = "analytics.pull"
@@ -98,6 +99,7 @@ async def pull_video(runtime: Runtime, video_id: UUID) -> None:
                 is_final=(video.today - report.day).days >= FINAL_AFTER_DAYS,
             )
         await schedule_pull(connection, video_id, video.since)
+        await revive_extras(connection, video_id)
 
 
 async def _write_state(

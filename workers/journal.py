@@ -9,10 +9,11 @@ from db.pool import Connection, Pool, transaction
 from db.repositories.accounts import Account
 from db.repositories.steps import Steps
 from db.repositories.uploads import Upload, Uploads
+from db.repositories.videos import Videos
 from pipeline.domain import StageName
 from pipeline.errors import LostClaim, Rejected
 from pipeline.failpoints import Point, reach
-from pipeline.hosting import UploadRecord
+from pipeline.hosting import Publication, UploadRecord
 from workers.secrets import SecretKeys
 
 MARKER_BYTES = 12
@@ -41,6 +42,12 @@ class CommittedJournal:
         self._execution_id = execution_id
         self._account = account
         self._expected_channel_id = expected_channel_id
+        self._published_before = False
+
+    @property
+    def published_before(self) -> bool:
+        """Whether an earlier claim published the video, and ended before its step was recorded."""
+        return self._published_before
 
     async def begin(self, sha256: str, size_bytes: int) -> UploadRecord:
         """See `UploadJournal`. Raises `Rejected` when the file is not the one being uploaded."""
@@ -71,6 +78,7 @@ class CommittedJournal:
                     f"an upload of another file is under way for this video (marker {live.marker})"
                 )
             await uploads.take_over(upload_id=live.id, fence=self._fence)
+            self._published_before = live.status == "published"
         return self._record(live)
 
     def _record(self, live: Upload) -> UploadRecord:
@@ -103,6 +111,22 @@ class CommittedJournal:
             ):
                 raise LostClaim("the upload was taken over")
         await reach(Point.AFTER_RESPONSE, StageName.UPLOAD)
+
+    async def published(self, publication: Publication) -> None:
+        """See `UploadJournal`. From here on the video's row tells that it is out, and where."""
+        async with transaction(self._pool) as connection:
+            await self._own(connection)
+            if not await Uploads(connection).set_published(
+                video_id=self._video_id, fence=self._fence
+            ):
+                raise LostClaim("the upload was taken over")
+            await Videos(connection).set_published(
+                video_id=self._video_id,
+                account_id=self._account.id,
+                host_video_id=publication.video_id,
+                url=publication.url,
+                published_at=publication.published_at,
+            )
 
     async def _own(self, connection: Connection) -> None:
         if not await Steps(connection).owned(step_id=self._step_id, fence=self._fence):

@@ -12,6 +12,8 @@ from db.repositories.run_control import Rejection, RunControl
 from db.repositories.steps import StepListed, Steps
 from db.repositories.uploads import RunUpload, Uploads
 from pipeline.domain import ExecutionStatus
+from pipeline.hosting import Extra
+from pipeline.stages.extras import extras_from
 from workers.channels import NotFound
 
 
@@ -22,6 +24,7 @@ class Overview:
     run: ExecutionOverview
     steps: Sequence[StepListed]
     costs: Sequence[CostLine]
+    extras: Sequence[Extra]
     upload: RunUpload | None = None
     rejections: Sequence[Rejection] = ()
 
@@ -61,6 +64,15 @@ class Overview:
                 }
                 for step in self.steps
             ],
+            "extras": [
+                {
+                    "name": extra.name,
+                    "status": extra.status,
+                    "reason": extra.reason,
+                    "until": extra.until,
+                }
+                for extra in self.extras
+            ],
             "cost": {"total": run.cost, "by_service": by_service},
             "upload": None
             if self.upload is None
@@ -86,10 +98,13 @@ async def load_overview(connection: Connection, execution_id: UUID) -> Overview:
     run = await Executions(connection).find_overview(execution_id=execution_id)
     if run is None:
         raise NotFound(f"there is no run {execution_id}")
+    steps = Steps(connection)
+    upload = await steps.find_upload(execution_id=execution_id)
     return Overview(
         run=run,
-        steps=await Steps(connection).list(execution_id=execution_id),
+        steps=await steps.list(execution_id=execution_id),
         costs=await Costs(connection).list_by_execution(execution_id=execution_id),
+        extras=() if upload is None else extras_from(upload.extras),
         upload=await Uploads(connection).find_of_run(execution_id=execution_id),
         rejections=await RunControl(connection).list_rejections(execution_id=execution_id),
     )

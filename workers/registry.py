@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -20,24 +20,12 @@ from db.pool import Pool
 from db.repositories.accounts import Account
 from pipeline.errors import Rejected
 from pipeline.footage import MediaShape
-from pipeline.ports import (
-    CallLedger,
-    Footage,
-    Narrator,
-    ScriptWriter,
-    TrendSource,
-    VideoHost,
-    VideoStatistics,
-)
+from pipeline.ports import CallLedger, Footage, Host, Narrator, ScriptWriter, TrendSource
 from workers.provider_gate import ProviderGate
 from workers.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from pipeline.providers.footage_stock import StockLibrary
-
-
-class Host(VideoHost, VideoStatistics, Protocol):
-    """A host seen through one account: it takes videos and tells what became of them."""
 
 
 HostFor = Callable[[Account, str], Host]

@@ -24,7 +24,7 @@ from workers.runs import RunConflict
 from workers.tasks.names import SETTLE_UPLOAD
 
 if TYPE_CHECKING:  # commands and the server end runs without what draws and speaks
-    from workers.registry import Host
+    from pipeline.ports import Host
     from workers.runtime import Runtime
 
 SETTLE_ATTEMPTS = 20

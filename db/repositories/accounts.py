@@ -97,6 +97,12 @@ class Accounts:
     async def get(self, *, account_id: UUID) -> Account:
         return Account(**await _SQL["account_get"].one(self._connection, account_id=account_id))
 
+    async def find_hindrance(self, *, account_id: UUID) -> tuple[str, datetime | None] | None:
+        """The state that keeps the account from serving, and its end if it ends by itself; None
+        when it can serve."""
+        row = await _SQL["account_find_hindrance"].maybe(self._connection, account_id=account_id)
+        return (row["state"], row["until"]) if row else None
+
     async def find_held(self, *, execution_id: UUID) -> Account | None:
         row = await _SQL["account_find_held"].maybe(self._connection, execution_id=execution_id)
         return Account(**row) if row else None

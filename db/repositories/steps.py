@@ -1,5 +1,6 @@
 """The stages of a run: `workflow_steps`. The fence guards every write of a step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -41,7 +42,20 @@ class StepListed:
     next_retry_at: datetime | None
 
 
-ROWS = {"step_claim": StepClaim, "step_find": StepState, "step_list": StepListed}
+@dataclass(frozen=True, slots=True)
+class UploadDone:
+    """A recorded upload step. `extras` are JSON values of `pipeline.hosting.Extra`."""
+
+    fence: int
+    extras: Sequence[Any]
+
+
+ROWS = {
+    "step_claim": StepClaim,
+    "step_find": StepState,
+    "step_list": StepListed,
+    "step_find_upload": UploadDone,
+}
 
 
 class Steps:
@@ -119,6 +133,24 @@ class Steps:
         """Whether the fence still holds; if so the step stays locked for the transaction."""
         row = await _SQL["step_assert_owned"].maybe(self._connection, step_id=step_id, fence=fence)
         return row is not None
+
+    async def find_upload(self, *, execution_id: UUID) -> UploadDone | None:
+        """None while the upload is not recorded."""
+        row = await _SQL["step_find_upload"].maybe(self._connection, execution_id=execution_id)
+        return UploadDone(**row) if row else None
+
+    async def set_extras(self, *, execution_id: UUID, fence: int, extras: Any) -> bool:
+        """False when the upload has been taken up again since it was looked at."""
+        return bool(
+            await _SQL["step_set_extras"].exec(
+                self._connection, execution_id=execution_id, fence=fence, extras=extras
+            )
+        )
+
+    async def find_undressed(self, *, video_id: UUID) -> UUID | None:
+        """The run whose video waits for extras that no job sees to."""
+        row = await _SQL["step_find_undressed"].maybe(self._connection, video_id=video_id)
+        return row["execution_id"] if row else None
 
     async def list(self, *, execution_id: UUID) -> list[StepListed]:
         rows = await _SQL["step_list"].many(self._connection, execution_id=execution_id)

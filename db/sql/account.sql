@@ -235,3 +235,13 @@ SELECT count(*) AS n
   FROM channel_accounts ca
   JOIN youtube_accounts a ON a.id = ca.youtube_account_id
  WHERE ca.channel_id = $1 AND a.is_active AND a.state IN ('ready', 'cooling');
+
+-- name: account_find_hindrance :maybe
+-- parameters: account_id
+-- Why the account cannot serve now, and until when if that ends by itself; no row: it can.
+SELECT CASE WHEN NOT is_active THEN 'paused' ELSE state END AS state,
+       CASE WHEN is_active AND state IN ('ready', 'cooling') THEN cooldown_until END AS until
+  FROM youtube_accounts
+ WHERE id = $1
+   AND (NOT is_active OR state NOT IN ('ready', 'cooling')
+        OR cooldown_until > clock_timestamp());

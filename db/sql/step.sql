@@ -64,3 +64,29 @@ SELECT step_name, status, attempt, started_at, completed_at, cost, error_message
   FROM workflow_steps
  WHERE execution_id = $1
  ORDER BY step_no;
+
+-- name: step_find_upload :maybe
+-- parameters: execution_id
+-- The upload step of a run once it is done, with what became of its extras.
+SELECT fence, coalesce(output->'extras', '[]') AS extras
+  FROM workflow_steps
+ WHERE execution_id = $1 AND step_name = 'upload' AND status = 'success';
+
+-- name: step_set_extras :exec
+-- parameters: execution_id, fence, extras
+-- No row: the step has been taken up again since.
+UPDATE workflow_steps
+   SET output = jsonb_set(output, '{extras}', $3)
+ WHERE execution_id = $1 AND step_name = 'upload' AND status = 'success' AND fence = $2;
+
+-- name: step_find_undressed :maybe
+-- parameters: video_id
+-- The run whose video still waits for extras while no job sees to them.
+SELECT u.execution_id
+  FROM video_uploads u
+  JOIN workflow_steps s ON s.execution_id = u.execution_id AND s.step_name = 'upload'
+ WHERE u.video_id = $1 AND u.status = 'published' AND s.status = 'success'
+   AND s.output->'extras' @> '[{"status": "waits"}]'
+   AND NOT EXISTS (SELECT 1 FROM queue.job_queue j
+                    WHERE j.lock = 'extras:' || u.execution_id
+                      AND j.status IN ('pending', 'processing'));

@@ -19,7 +19,7 @@ from googleapiclient.http import MediaInMemoryUpload
 
 from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected, Transient
-from pipeline.hosting import HostedVideo, Publication, UploadDraft
+from pipeline.hosting import AccountEffect, AccountTrouble, HostedVideo, Publication, UploadDraft
 from pipeline.ports import Progress
 from pipeline.providers.youtube_calls import (
     NETWORK_TROUBLE,
@@ -167,10 +167,7 @@ class YouTubeHost:
             return None
         # A description may have been edited at YouTube; the tag is the second place.
         videos = await self._calls.send(
-            lambda: self._calls.data.videos().list(
-                part="snippet", id=",".join(ids), maxResults=NEWEST
-            ),
-            doing,
+            lambda: self._calls.data.videos().list(part="snippet", id=",".join(ids)), doing
         )
         marked = {
             str(video["id"])
@@ -188,7 +185,10 @@ class YouTubeHost:
         if channel_id != self._options.channel_id:
             raise Rejected(
                 f"video {video_id} is on channel {channel_id}, not on {self._options.channel_id}:"
-                " it is left as it is"
+                " it is left as it is",
+                trouble=AccountTrouble(
+                    self._options.account_id, AccountEffect.DISABLE, "wrongChannel"
+                ),
             )
         wanted = self._wanted(video["status"], visibility, publish_at)
         if wanted is not None:
@@ -278,17 +278,22 @@ class YouTubeHost:
 
     async def inspect(self, video_id: str) -> HostedVideo:
         """Processing, privacy, and YouTube's own reason when it rejected or failed the video."""
-        status = (await self._video(video_id, "status,processingDetails"))["status"]
+        video = await self._video(video_id, "status,processingDetails")
+        status, details = video["status"], video.get("processingDetails", {})
+        # YouTube may have taken in a video (`processed`) that it still makes watchable.
+        processing = str(details.get("processingStatus", "succeeded"))
         state = str(status.get("uploadStatus", ""))
         reason = {
             "rejected": status.get("rejectionReason", "unknown"),
             "failed": status.get("failureReason", "unknown"),
             "deleted": "it was deleted",
         }.get(state)
+        if reason is None and processing in ("failed", "terminated"):
+            state, reason = "processing failed", details.get("processingFailureReason", processing)
         return HostedVideo(
             video_id=video_id,
             visibility=Visibility(status["privacyStatus"]),
-            processed=state == "processed",
+            processed=state == "processed" and processing == "succeeded",
             problem=f"{state}: {reason}" if reason is not None else None,
         )
 

@@ -1,7 +1,8 @@
 """The fifth stage: put the film on its own channel, once, whatever happens in between.
 
 The order is the promise: the owner is checked before the first byte, the session is kept before
-the first byte, the video's id is kept before anybody may see it, and exactly that id is published.
+the first byte, the video's id is kept before anybody may see it, exactly that id is published, and
+that it was is kept before anything else is asked of the host.
 """
 
 from dataclasses import dataclass
@@ -10,16 +11,22 @@ from pathlib import Path
 
 from pipeline.domain import Channel, Cut, Script, Visibility
 from pipeline.errors import Rejected, Transient
-from pipeline.hosting import Publication, UploadDraft, UploadRecord
+from pipeline.hosting import Extra, Publication, UploadDraft, UploadRecord
 from pipeline.ports import ArtifactStore, Progress, UploadJournal, VideoHost
+from pipeline.stages.extras import extras_of
 from pipeline.stages.metadata import check_metadata, credited, marked
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """Where the film is now."""
+    """Where the film is now, and what goes with it; see `pipeline.stages.extras`."""
 
     publication: Publication
+    extras: tuple[Extra, ...] = ()
+
+
+class WrongChannel(Rejected):
+    """The credential belongs to another channel than the run's: nothing more is done with it."""
 
 
 async def publish_video(
@@ -36,15 +43,15 @@ async def publish_video(
     publish_at: datetime | None,
     progress: Progress,
 ) -> Uploaded:
-    """Upload private, publish exactly that video, then add thumbnail, captions and playlist.
+    """Upload private, and publish exactly that video.
 
     A repeat goes on where the journal says the last attempt was: it resumes the session, or finds
-    the video by its marker before it would insert another. Raises `Rejected` when the credential
-    belongs to another channel than the run's, and `LostClaim` from the journal.
+    the video by its marker before it would insert another. Raises `WrongChannel`, and `LostClaim`
+    from the journal.
     """
     owner = await host.owner()
     if owner != expected_channel_id:
-        raise Rejected(
+        raise WrongChannel(
             f"wrong channel: the account uploads to {owner}, but channel {channel.name!r} is"
             f" {expected_channel_id}; nothing was sent. Give the channel an account of its own"
             " with `ytempire account add --channel`"
@@ -57,17 +64,12 @@ async def publish_video(
         await journal.uploaded(video_id)
     publication = await host.publish(video_id, visibility, publish_at)
     if publication.channel_id != expected_channel_id:
-        raise Rejected(
+        raise WrongChannel(
             f"video {video_id} is on channel {publication.channel_id}, not on"
             f" {expected_channel_id} of channel {channel.name!r}: take it down there"
         )
-    image = await store.fetch(cut.thumbnail, folder=scratch)
-    await host.add_thumbnail(video_id, image)
-    captions = await store.fetch(cut.srt, folder=scratch)
-    await host.add_captions(video_id, captions, script.language)
-    if channel.playlist_id is not None:
-        await host.add_to_playlist(video_id, channel.playlist_id)
-    return Uploaded(publication)
+    await journal.published(publication)
+    return Uploaded(publication, extras_of(channel))
 
 
 def _draft(cut: Cut, script: Script, channel: Channel, marker: str) -> UploadDraft:

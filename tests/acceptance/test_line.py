@@ -97,6 +97,10 @@ async def test_run_survives_the_death_of_every_worker_in_every_stage(line: Line)
         shown = line.json("run", "show", run)
         assert shown["status"] == "success", shown
         assert {step["attempt"] for step in shown["steps"]} == {2}
+        # Its upload died among or after the extras: the job of theirs saw to them.
+        assert [extra["status"] for extra in shown["extras"]] == ["done", "done"]
+        extras = "SELECT status FROM queue.job_queue WHERE job_type = 'maintenance.extras'"
+        assert [job["status"] for job in await connection.fetch(extras)] == ["completed"]
         assert len(published(line)) == 1
         calls = await connection.fetch("SELECT operation, idempotency_key FROM video_costs")
         operations = [call["operation"] for call in calls]

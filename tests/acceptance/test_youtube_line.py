@@ -2,41 +2,20 @@
 refuses."""
 
 import asyncio
-import base64
 import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest
 
 from tests.acceptance.line import Line
 from tests.services.youtube_server import YouTubeServer
 from tests.services.youtube_world import Account, Fault
 
 CANARY = "canary-do-not-tell"
-
-
-@pytest.fixture
-def youtube() -> Iterator[YouTubeServer]:
-    with YouTubeServer() as server:
-        yield server
-
-
-@pytest.fixture
-def on_youtube(line: Line, youtube: YouTubeServer) -> Line:
-    line.settings |= {
-        "YTEMPIRE_HOST_PROVIDER": "youtube",
-        "YTEMPIRE_GOOGLE_API_ROOT": youtube.root,
-        "YTEMPIRE_GOOGLE_TOKEN_URI": youtube.token_uri,
-        "YTEMPIRE_SECRET_KEYS": "k1:" + base64.b64encode(b"k" * 32).decode(),
-        "YTEMPIRE_LOG_FORMAT": "json",
-    }
-    return line
 
 
 def canary_account(youtube: YouTubeServer, channel: str, **options: Any) -> Account:

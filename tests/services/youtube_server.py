@@ -171,12 +171,17 @@ class Handler(BaseHTTPRequestHandler):
         self, account: Account, query: dict[str, str], _: bytes
     ) -> tuple[int, Any, dict[str, str]]:
         world, items = self.server.world, []
-        for id_ in query["id"].split(","):
+        ids = query["id"].split(",")
+        if "maxResults" in query or len(ids) > 50:
+            raise Refused(400, "invalidFilters", "ids come alone, at most 50", "youtube.parameter")
+        for id_ in ids:
             video = world.visible(id_, account)
             if video is None:
                 continue
             parts = {"id", "kind", *query["part"].split(",")}
             items.append({name: value for name, value in video.items() if name in parts})
+            if "processingDetails" in parts:
+                items[-1]["processingDetails"] = world.processing(video)
             if "status" in parts and video["status"]["uploadStatus"] == "uploaded":
                 items[-1]["status"] = dict(video["status"])
                 world.unprocessed_reads -= 1
@@ -275,6 +280,8 @@ class Handler(BaseHTTPRequestHandler):
         self, account: Account, query: dict[str, str], body: bytes
     ) -> tuple[int, Any, dict[str, str]]:
         video = self.server.world.own(query["videoId"], account)
+        if self.server.world.shorts and video["status"]["uploadStatus"] != "processed":
+            raise Refused(403, "forbidden", "A Short has no thumbnail before it is processed.")
         kind = self.headers.get("Content-Type", "")
         magic = {"image/jpeg": b"\xff\xd8", "image/png": b"\x89PNG"}.get(kind)
         if magic is None or not body.startswith(magic) or len(body) > 50 << 20:

@@ -157,7 +157,11 @@ class World:
     journal: list[dict[str, Any]] = field(default_factory=list)
     # Called with the journal's entry once a request had its effect, before it is answered.
     hooks: dict[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
+    # A new video is `uploaded` until its status was read this often; `rejection` is YouTube's final
+    # word on new videos, and `shorts` makes all of them Shorts.
     unprocessed_reads: int = 0
+    rejection: str | None = None
+    shorts: bool = False
     unlisted_reads: int = 0
     token_life_seconds: int = 3599
 
@@ -290,8 +294,18 @@ class World:
             },
             "statistics": {"viewCount": "0", "likeCount": "0", "commentCount": "0"},
         }
+        if self.rejection is not None:
+            self.videos[id_]["status"] |= {
+                "uploadStatus": "rejected",
+                "rejectionReason": self.rejection,
+            }
         self.files[id_] = bytes(session.data)
         return id_
+
+    def processing(self, video: dict[str, Any]) -> dict[str, str]:
+        """The part `processingDetails`."""
+        state = video["status"]["uploadStatus"]
+        return {"processingStatus": {"uploaded": "processing"}.get(state, "succeeded")}
 
     # -- videos -------------------------------------------------------------------------------
 
@@ -341,7 +355,8 @@ class World:
             "containsSyntheticMedia": False,
         }
         video["status"] = {**fresh, **status, "privacyStatus": wanted}
-        video["status"]["uploadStatus"] = old["uploadStatus"]
+        told = ("uploadStatus", "rejectionReason", "failureReason")
+        video["status"] |= {name: old[name] for name in told if name in old}
         if wanted != was and wanted != "private":
             video["snippet"]["publishedAt"] = self.clock().isoformat()
 

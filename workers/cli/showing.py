@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from db.repositories.steps import StepListed
+from pipeline.hosting import Extra, ExtraStatus
 from workers.overview import Overview
 
 STYLES = {
@@ -18,6 +19,12 @@ STYLES = {
     "failed": "red",
     "timeout": "red",
     "cancelled": "red",
+}
+
+EXTRA_STYLES = {
+    ExtraStatus.DONE: "green",
+    ExtraStatus.WAITS: "yellow",
+    ExtraStatus.REFUSED: "red",
 }
 
 
@@ -44,6 +51,8 @@ def show_overview(console: Console, overview: Overview) -> None:
         console.print(Text(f"rejected {told}"), soft_wrap=True)
     console.print()
     console.print(steps_table(overview))
+    for extra in overview.extras:
+        console.print(_extra(extra), soft_wrap=True)
     console.print()
     console.print(costs_table(overview))
 
@@ -62,6 +71,14 @@ def steps_table(overview: Overview) -> Table:
             Text(step.error_message or ""),
         )
     return table
+
+
+def _extra(extra: Extra) -> Text:
+    """How far an extra of the published video is, in a line."""
+    until = f" until {extra.until.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z" if extra.until else ""
+    reason = f": {extra.reason}" if extra.reason else ""
+    status = Text(f"{extra.status}{until}", style=EXTRA_STYLES[extra.status])
+    return Text(f"{extra.name:<9}  ") + status + Text(reason)
 
 
 def costs_table(overview: Overview) -> Table:

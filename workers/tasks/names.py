@@ -3,6 +3,7 @@
 from pipeline.flow import ROUTES
 
 API_DATA = "maintenance.api_data"
+EXTRAS = "maintenance.extras"
 NOOP = "maintenance.noop"
 PRUNE = "maintenance.prune"
 RECONCILE = "maintenance.reconcile"
@@ -12,6 +13,16 @@ TREND_INGEST = "maintenance.trend_ingest"
 VIDEO_ANALYTICS = "analytics.pull"
 
 TASK_NAMES = frozenset(
-    {API_DATA, NOOP, PRUNE, RECONCILE, SETTLE_UPLOAD, TREND_EXPIRY, TREND_INGEST, VIDEO_ANALYTICS}
-    | {route.job_type for route in ROUTES.values()}
+    {
+        API_DATA,
+        EXTRAS,
+        NOOP,
+        PRUNE,
+        RECONCILE,
+        SETTLE_UPLOAD,
+        TREND_EXPIRY,
+        TREND_INGEST,
+        VIDEO_ANALYTICS,
+        *(route.job_type for route in ROUTES.values()),
+    }
 )

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,21 +16,24 @@ from db.repositories.trends import Trends
 from db.repositories.uploads import Uploads
 from db.repositories.videos import Videos
 from pipeline.domain import Artifact, Channel, Cut, StageName, Topic, Trend
-from pipeline.errors import Deferred, LostClaim, Rejected, Waiting
+from pipeline.errors import Deferred, Rejected, Waiting
 from pipeline.flow import FIRST_STAGE, ROUTES
+from pipeline.hosting import AccountEffect, AccountTrouble
 from pipeline.ports import CallLedger
 from pipeline.stages.analytics import measure
+from pipeline.stages.extras import Dressed, dress
 from pipeline.stages.footage import gather_footage
 from pipeline.stages.metadata import clip_title, credited
 from pipeline.stages.render import assemble
 from pipeline.stages.script import Scripted, write_script
 from pipeline.stages.trend import TrendPick, pick_topic
-from pipeline.stages.upload import Uploaded, publish_video
+from pipeline.stages.upload import Uploaded, WrongChannel, publish_video
 from pipeline.stages.voice import Narrated, narrate
 from workers.accounts import reserve_account
 from workers.analytics import SOURCE, schedule_pull
 from workers.call_book import Holder
 from workers.execution import Claim, Performance, StageRunner, perform
+from workers.extras import afflict_all, enqueue_waiting, log_bugs
 from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
 from workers.runs import RunRequest, asked_of, parse_request, start_run_once
@@ -217,7 +221,7 @@ def _seed(video_id: UUID) -> int:
 
 
 async def publish(runtime: Runtime, claim: Claim) -> Performance:
-    """upload: private first, then exactly that video made visible.
+    """upload: private first, then exactly that video made visible, then what goes with it.
 
     Review comes before anything leaves the house: a channel that does not publish by itself waits.
     """
@@ -235,43 +239,61 @@ async def publish(runtime: Runtime, claim: Claim) -> Performance:
         channel_id=claim.channel.id,
         video_id=claim.video_id,
     )
-    uploaded = await publish_video(
-        claim.output(StageName.RENDER, Cut),
-        claim.output(StageName.SCRIPT, Scripted).script,
-        channel=claim.channel,
+    host = runtime.host_for(account, claim.channel.name)
+    journal = CommittedJournal(
+        runtime.pool,
+        step_id=claim.step_id,
+        fence=claim.fence,
+        video_id=claim.video_id,
+        execution_id=claim.execution.id,
+        account=account,
         expected_channel_id=expected,
-        host=runtime.host_for(account, claim.channel.name),
-        journal=CommittedJournal(
-            runtime.pool,
-            step_id=claim.step_id,
-            fence=claim.fence,
-            video_id=claim.video_id,
-            execution_id=claim.execution.id,
-            account=account,
-            expected_channel_id=expected,
-            keys=runtime.keys,
-        ),
-        store=runtime.store,
-        scratch=claim.own_scratch,
-        visibility=claim.channel.visibility,
-        publish_at=claim.execution.publish_at,
-        progress=claim.report,
+        keys=runtime.keys,
     )
-    publication = uploaded.publication
+    cut = claim.output(StageName.RENDER, Cut)
+    script = claim.output(StageName.SCRIPT, Scripted).script
+    try:
+        uploaded = await publish_video(
+            cut,
+            script,
+            channel=claim.channel,
+            expected_channel_id=expected,
+            host=host,
+            journal=journal,
+            store=runtime.store,
+            scratch=claim.own_scratch,
+            visibility=claim.channel.visibility,
+            publish_at=claim.execution.publish_at,
+            progress=claim.report,
+        )
+    except WrongChannel as error:
+        # Whoever authorised it anew chose another channel: it uploads nothing until a person looks.
+        error.trouble = AccountTrouble(
+            account.id, AccountEffect.DISABLE, "wrongChannel", rotate=True
+        )
+        raise
+    dressed = Dressed(uploaded.extras)
+    # An attempt that ended among the extras may do so again: the next leaves them to their own job.
+    if not journal.published_before:
+        dressed = await dress(
+            uploaded.extras,
+            uploaded.publication.video_id,
+            cut,
+            language=script.language,
+            channel=claim.channel,
+            host=host,
+            store=runtime.store,
+            scratch=claim.own_scratch,
+            now=datetime.now(UTC),
+        )
+        log_bugs(dressed)
 
     async def record(connection: Connection) -> None:
-        await Videos(connection).set_published(
-            video_id=claim.video_id,
-            account_id=account.id,
-            host_video_id=publication.video_id,
-            url=publication.url,
-            published_at=publication.published_at,
-        )
-        if not await Uploads(connection).set_published(video_id=claim.video_id, fence=claim.fence):
-            raise LostClaim("the upload was taken over")
         await Accounts(connection).spend(execution_id=claim.execution.id)
+        await afflict_all(connection, dressed)
+        await enqueue_waiting(connection, claim.execution.id, dressed.extras)
 
-    return Performance(output=uploaded, record=record)
+    return Performance(output=replace(uploaded, extras=dressed.extras), record=record)
 
 
 async def pull(runtime: Runtime, claim: Claim) -> Performance:

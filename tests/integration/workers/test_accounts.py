@@ -8,8 +8,9 @@ import pytest
 from db.pool import Pool, transaction
 from db.repositories.accounts import Account, Accounts
 from db.repositories.steps import Steps
-from pipeline.domain import StageName
+from pipeline.domain import StageName, Visibility
 from pipeline.errors import Deferred, LostClaim, Rejected
+from pipeline.hosting import Publication
 from tests.integration.workers.runs import add_channel, begin, value
 from workers.accounts import reserve_account
 from workers.journal import CommittedJournal
@@ -112,6 +113,19 @@ async def test_journal_keeps_one_attempt_and_refuses_a_lost_claim(pool: Pool) ->
         await zombie.uploaded("video-of-the-zombie")
     await owner.uploaded("video-1")
     assert (await owner.begin("a" * 64, 10)).video_id == "video-1"
+    assert not owner.published_before
+
+    publication = Publication(
+        "video-1", "file:///v", "local-tests", Visibility.PUBLIC, datetime.now(UTC)
+    )
+    with pytest.raises(LostClaim):
+        await zombie.published(publication)
+    await owner.published(publication)
+    assert await value(pool, "SELECT status FROM videos") == "published"
+    assert await value(pool, "SELECT youtube_video_id FROM videos") == "video-1"
+    later = await claimed()
+    assert (await later.begin("a" * 64, 10)).video_id == "video-1"
+    assert later.published_before
     assert await value(pool, "SELECT count(*) FROM video_uploads") == 1
 
 

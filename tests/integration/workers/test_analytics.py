@@ -152,6 +152,29 @@ async def test_scheduled_video_is_seen_to_go_public_or_not(desk: Desk) -> None:
     assert await value(desk.pool, "SELECT published_at = scheduled_publish_at FROM videos")
 
 
+async def test_pull_enqueues_waiting_extras_whose_job_was_lost(desk: Desk) -> None:
+    run = await value(desk.pool, "SELECT id FROM workflow_executions")
+    await desk.pool.execute(
+        "UPDATE workflow_steps SET status = 'success', output = $2 "
+        "WHERE execution_id = $1 AND step_name = 'upload'",
+        run,
+        {"extras": [{"name": "captions", "status": "waits"}]},
+    )
+    await desk.pool.execute(
+        "INSERT INTO video_uploads (video_id, execution_id, youtube_account_id, fence, marker, "
+        "file_sha256, size_bytes, status) "
+        "SELECT id, $1, youtube_account_id, 1, 'yte-x', 'a', 1, 'published' FROM videos",
+        run,
+    )
+    jobs = "SELECT count(*) FROM queue.job_queue WHERE job_type = 'maintenance.extras'"
+    for ended, expected in (("pending", 1), ("failed", 1), ("completed", 2)):
+        await pull_video(desk.runtime, desk.video_id)
+        assert await value(desk.pool, jobs) == expected, ended
+        await desk.pool.execute(
+            "UPDATE queue.job_queue SET status = $1 WHERE job_type = 'maintenance.extras'", ended
+        )
+
+
 async def test_dead_grant_is_told_with_the_account(desk: Desk) -> None:
     desk.world.tokens.clear()
     desk.world.accounts.clear()

@@ -119,6 +119,9 @@ class FakeHost:
     uploads: dict[str, str] = field(default_factory=dict)  # marker -> video id
     drafts: list[UploadDraft] = field(default_factory=list)
     visible: dict[str, Visibility] = field(default_factory=dict)
+    refusals: dict[str, Exception] = field(default_factory=dict)  # of the extras, by name
+    processed: bool = True
+    problem: str | None = None
 
     async def owner(self) -> str:
         self.log.append("owner")
@@ -151,13 +154,25 @@ class FakeHost:
         return Publication(video_id, f"https://v/{video_id}", self.published_on, visibility, NOW)
 
     async def add_thumbnail(self, video_id: str, image: Path) -> None:
-        self.log.append("thumbnail")
+        self._extra("thumbnail")
 
     async def add_captions(self, video_id: str, captions: Path, language: str) -> None:
-        self.log.append(f"captions {language}")
+        self._extra("captions", language)
 
     async def add_to_playlist(self, video_id: str, playlist_id: str) -> None:
-        self.log.append(f"playlist {playlist_id}")
+        self._extra("playlist", playlist_id)
+
+    def _extra(self, name: str, *what: str) -> None:
+        self.log.append(" ".join((name, *what)))
+        if name in self.refusals:
+            raise self.refusals[name]
+
+    async def inspect(self, video_id: str) -> HostedVideo:
+        self.log.append("inspect")
+        return HostedVideo(video_id, Visibility.PUBLIC, self.processed, self.problem)
+
+    async def statistics(self, video_id: str) -> Statistics:
+        return Statistics(video_id, NOW, 0, 0, 0)
 
 
 @dataclass
@@ -176,6 +191,9 @@ class FakeJournal:
     async def uploaded(self, video_id: str) -> None:
         self.log.append("kept video")
         self.record = replace(self.record, fresh=False, video_id=video_id)
+
+    async def published(self, publication: Publication) -> None:
+        self.log.append("kept publication")
 
 
 @dataclass

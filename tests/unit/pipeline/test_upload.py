@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from pipeline.domain import FootageCredit, Visibility
-from pipeline.errors import LostClaim, Rejected, Transient
+from pipeline.errors import LostClaim, Transient
 from pipeline.hosting import UploadRecord
-from pipeline.stages.upload import Uploaded, publish_video
+from pipeline.stages.upload import Uploaded, WrongChannel, publish_video
 from tests.unit.pipeline.fakes import CHANNEL, CUT, NOW, SCRIPT, FakeHost, FakeJournal, FolderStore
 
-AFTER = ["kept video", "publish {}", "thumbnail", "captions en"]
+AFTER = ["kept video", "publish {}", "kept publication"]
 
 
 async def run(host: FakeHost, journal: FakeJournal, **changed: Any) -> Uploaded:
@@ -47,7 +47,7 @@ async def test_first_attempt_keeps_session_before_bytes_and_id_before_publishing
 
 async def test_wrong_channel_is_refused_before_anything_is_begun_or_sent() -> None:
     log: list[str] = []
-    with pytest.raises(Rejected, match=r"UC_other.*Small Wonders.*UC_own"):
+    with pytest.raises(WrongChannel, match=r"UC_other.*Small Wonders.*UC_own"):
         await run(FakeHost(log, channel_id="UC_other"), FakeJournal(log))
     assert log == ["owner"]
 
@@ -57,7 +57,7 @@ async def test_kept_video_id_is_published_without_sending_again() -> None:
     journal = FakeJournal(log, UploadRecord("yte-abc", False, "session-1", "v9"))
     store = FolderStore()
     await run(FakeHost(log), journal, store=store)
-    assert log == ["owner", "begin", "publish v9", "thumbnail", "captions en"]
+    assert log == ["owner", "begin", "publish v9", "kept publication"]
     assert CUT.video.url not in store.fetched
 
 
@@ -111,8 +111,16 @@ async def test_losing_the_claim_stops_before_the_first_byte() -> None:
 
 
 async def test_video_on_another_channel_after_publishing_is_told() -> None:
-    with pytest.raises(Rejected, match="UC_else"):
+    with pytest.raises(WrongChannel, match="UC_else"):
         await run(FakeHost([], published_on="UC_else"), FakeJournal([]))
+
+
+async def test_playlist_is_an_extra_of_channels_that_have_one() -> None:
+    plain = await run(FakeHost([]), FakeJournal([]))
+    assert [extra.name for extra in plain.extras] == ["thumbnail", "captions"]
+    listed = replace(CHANNEL, playlist_id="PL_1")
+    with_list = await run(FakeHost([]), FakeJournal([]), channel=listed)
+    assert [extra.name for extra in with_list.extras] == ["thumbnail", "captions", "playlist"]
 
 
 async def test_draft_carries_marker_as_last_line_and_tag_and_admits_synthesis() -> None:
