@@ -5,7 +5,7 @@ docstring. Adapters translate their vendor's errors at their edge and do not inh
 `workers.runtime` is where mypy compares them.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -253,5 +253,13 @@ class ArtifactStore(Protocol):
         """A local file with the artifact's content, hash checked; below `folder` when it is copied.
 
         Raises `Rejected` when the content does not match its hash, `Transient` when it is away.
+        """
+        ...
+
+    def read(self, artifact: Artifact, *, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to, not including, `end`, in pieces; the hash is not checked.
+
+        Raises `Rejected` for an address outside the store, `Transient` when the artifact is away or
+        ends early: before the first piece where that can be known.
         """
         ...

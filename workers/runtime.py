@@ -81,7 +81,7 @@ async def open_runtime(
         yield Runtime(
             settings=settings,
             pool=pool,
-            store=_store(settings),
+            store=artifact_store(settings),
             writer_for=SCRIPT_WRITERS[settings.script_provider](settings, pool, stack),
             narrator_for=NARRATORS[settings.voice_provider](settings, pool, stack),
             footage=FOOTAGE[settings.footage_provider](settings, pool, stack),
@@ -94,7 +94,8 @@ async def open_runtime(
         )
 
 
-def _store(settings: Settings) -> ArtifactStore:
+def artifact_store(settings: Settings) -> ArtifactStore:
+    """The store of the settings. Raises `SettingsError` for an address that is none."""
     try:
         return ObjectStore(_artifact_url(settings), _object_store_options(settings))
     except ValueError as error:

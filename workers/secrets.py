@@ -17,6 +17,8 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from pipeline.errors import Waiting
 from workers.settings import Settings, SettingsError
@@ -54,6 +56,13 @@ class SecretKeys:
 
     def __repr__(self) -> str:
         return f"SecretKeys({', '.join(self._keys)})"
+
+    def derive(self, purpose: str) -> tuple[bytes, ...]:
+        """A key of its own for another purpose from each of our keys, the current one first."""
+        return tuple(
+            HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(key)
+            for key in self._keys.values()
+        )
 
     def seal(self, text: str, *, table: str, row: object, column: str) -> dict[str, Any]:
         """An envelope for this place, different at every call."""

@@ -96,6 +96,7 @@ class Settings(BaseModel):
     reddit_client_secret: str | None = Field(
         None, validation_alias="REDDIT_CLIENT_SECRET", repr=False
     )
+    public_url: HttpUrl | None = _variable("YTEMPIRE_PUBLIC_URL")
     log_format: Literal["console", "json"] = _variable("YTEMPIRE_LOG_FORMAT", "console")
     openai_api_key: str | None = _secret("OPENAI_API_KEY")
     openai_base_url: HttpUrl = _variable("OPENAI_BASE_URL", OPENAI_BASE_URL)

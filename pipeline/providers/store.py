@@ -31,6 +31,7 @@ from pipeline.providers.durable import copy_durably, digest, disk_trouble, make_
 
 Clock = Callable[[], datetime]
 
+PIECE_BYTES = 256 * 1024
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127})*")
 _SAFE_SUFFIX = re.compile(r"(\.[a-z0-9]{1,8})?")
 _SUFFIX_BY_TYPE = {
@@ -90,6 +91,10 @@ class ObjectStore:
         """The artifact as a local file, its hash checked; a folder's own file is not copied."""
         return await self._place.fetch(artifact, folder)
 
+    def read(self, artifact: Artifact, *, start: int, end: int) -> AsyncIterator[bytes]:
+        """A part of the artifact in pieces, as it is stored; no file of ours is made."""
+        return self._place.read(artifact, start, end)
+
 
 class _Folder:
     def __init__(self, root: Path, clock: Clock) -> None:
@@ -114,16 +119,36 @@ class _Folder:
         return await asyncio.to_thread(self._fetch, artifact)
 
     def _fetch(self, artifact: Artifact) -> Path:
+        path = self._path(artifact)
+        with disk_trouble(f"reading {path}", self._clock()):
+            found = digest(path)
+        _compare(artifact, found)
+        return path
+
+    def _path(self, artifact: Artifact) -> Path:
         path = Path(unquote(urlsplit(artifact.url).path))
         # The address comes from a row: it may not lead out of the store, not by a link either.
         if urlsplit(artifact.url).scheme != "file" or not path.resolve().is_relative_to(
             self._root.resolve()
         ):
             raise Rejected(f"{artifact.url} is not in the artifact store {self._root.as_uri()}")
-        with disk_trouble(f"reading {path}", self._clock()):
-            found = digest(path)
-        _compare(artifact, found)
         return path
+
+    async def read(self, artifact: Artifact, start: int, end: int) -> AsyncIterator[bytes]:
+        path = self._path(artifact)
+        with disk_trouble(f"reading {path}", self._clock()):
+            stream = await asyncio.to_thread(path.open, "rb")
+            try:
+                await asyncio.to_thread(stream.seek, start)
+                left = end - start
+                while left > 0:
+                    piece = await asyncio.to_thread(stream.read, min(PIECE_BYTES, left))
+                    if not piece:
+                        raise Transient(f"{path} ends before byte {end}")
+                    left -= len(piece)
+                    yield piece
+            finally:
+                stream.close()
 
 
 class _Bucket:
@@ -165,11 +190,28 @@ class _Bucket:
     def _address(self, key: str) -> str:
         return f"{self._url}/{quote(key)}"
 
-    async def fetch(self, artifact: Artifact, folder: Path) -> Path:
+    def _key(self, artifact: Artifact) -> str:
         prefix = f"{self._url}/"
         key = unquote(artifact.url.removeprefix(prefix))
         if not artifact.url.startswith(prefix) or not _SAFE_PATH.fullmatch(key):
             raise Rejected(f"{artifact.url} is not in the artifact store {self._url}")
+        return key
+
+    async def read(self, artifact: Artifact, start: int, end: int) -> AsyncIterator[bytes]:
+        if start >= end:
+            return
+        key = self._key(artifact)
+        try:
+            found = await obstore.get_async(self._store, key, options={"range": (start, end)})
+            async for chunk in cast("AsyncIterator[Any]", found.stream(min_chunk_size=PIECE_BYTES)):
+                yield bytes(chunk)
+        except _MISSING as error:
+            raise Transient(f"{artifact.url} is not in the bucket (any more)") from error
+        except BaseError as error:
+            raise _judged(f"reading {artifact.url}", error) from error
+
+    async def fetch(self, artifact: Artifact, folder: Path) -> Path:
+        key = self._key(artifact)
         target = folder / key.rsplit("/", 1)[-1]
         with disk_trouble(f"fetching {artifact.url} into {folder}", self._clock()):
             if (

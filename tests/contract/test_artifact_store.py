@@ -110,6 +110,31 @@ async def test_artifact_with_another_hash_is_rejected(make: Make, tmp_path: Path
         await store.fetch(replace(artifact, sha256="0" * 64), folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 700_000), (0, 1), (699_999, 700_000), (262_143, 524_289), (5, 5)]
+)
+async def test_a_range_is_read_as_it_was_stored(
+    make: Make, tmp_path: Path, start: int, end: int
+) -> None:
+    content = os.urandom(700_000)
+    artifact = await put(make(), file_with(tmp_path, content))
+    pieces = [piece async for piece in make().read(artifact, start=start, end=end)]
+    assert b"".join(pieces) == content[start:end]
+
+
+async def test_what_cannot_be_read_says_so_before_its_first_piece(
+    make: Make, tmp_path: Path
+) -> None:
+    store = make()
+    artifact = await put(store, file_with(tmp_path, b"content"))
+    gone = replace(artifact, url=artifact.url.replace("video-", "audio-"))
+    with pytest.raises(Transient):
+        await anext(store.read(gone, start=0, end=7))
+    for url in ("file:///etc/passwd", "s3://elsewhere/x", artifact.url.replace("runs/1", "../..")):
+        with pytest.raises(Rejected, match="not in the artifact store"):
+            await anext(store.read(replace(artifact, url=url), start=0, end=7))
+
+
 async def test_artifact_that_is_gone_is_transient(make: Make, tmp_path: Path) -> None:
     store = make()
     artifact = await put(store, file_with(tmp_path, b"content"))

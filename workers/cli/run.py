@@ -31,6 +31,7 @@ from workers.cli.session import Session, session
 from workers.cli.showing import show_overview
 from workers.cli.watching import watch_runs
 from workers.overview import load_overview
+from workers.preview_links import preview_url
 from workers.runs import NotWaiting, Started, approve_run, parse_request, start_run_once
 
 app = typer.Typer(help="Runs: one video each, from topic to published.", no_args_is_help=True)
@@ -154,15 +155,17 @@ def list_(
 def show(
     run: Annotated[str, typer.Argument(help="The run's id, or its start.")], json: JsonFlag = False
 ) -> None:
-    """Show a run: its video, steps, cost and error."""
+    """Show a run: its video, steps, cost and error; of a waiting one a link to its review page."""
 
     async def command() -> None:
         async with session() as opened, transaction(opened.pool) as connection:
             overview = await load_overview(connection, await run_id(connection, run))
+        waits = overview.run.status == ExecutionStatus.WAITING
+        link = preview_url(opened.settings, overview.run.id) if waits else None
         if json:
-            print_json(overview.document())
+            print_json({**overview.document(), "preview_url": link})
         else:
-            show_overview(stdout(), overview)
+            show_overview(stdout(), overview, preview=link)
 
     run_async(command)
 

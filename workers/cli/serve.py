@@ -19,11 +19,13 @@ def serve(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
 ) -> None:
-    """Serve webhooks, runs and jobs over HTTP, until SIGTERM or Ctrl-C."""
+    """Serve webhooks, runs, jobs and review pages over HTTP, until SIGTERM or Ctrl-C."""
     # Here, so that the other commands start without the web framework.
     from workers.app import make_app
     from workers.keys import HourlyLimits
+    from workers.preview_links import PreviewLinks
     from workers.queue.connector import JobQueueConnector
+    from workers.runtime import artifact_store
     from workers.web.context import Web
     from workers.web.server import serve_web
 
@@ -34,10 +36,13 @@ def serve(
         pool = await open_pool(url, max_size=POOL_SIZE, application_name="ytempire serve")
         try:
             tasks = make_app(JobQueueConnector(url, pool=pool)).tasks
+            keys = secret_keys(settings)
             web = Web(
                 pool=pool,
-                sealing=secret_keys(settings),
+                sealing=keys,
                 hourly=HourlyLimits(pool),
+                links=PreviewLinks(keys),
+                store=artifact_store(settings),
                 tasks={name: task.queue for name, task in tasks.items()},
             )
             await serve_web(

@@ -28,8 +28,8 @@ EXTRA_STYLES = {
 }
 
 
-def show_overview(console: Console, overview: Overview) -> None:
-    """Print a run: what it is, where it stands, its steps and costs."""
+def show_overview(console: Console, overview: Overview, *, preview: str | None = None) -> None:
+    """Print a run: what it is, where it stands, its steps and costs; `preview` is a link."""
     run = overview.run
     console.print(Text(run.title or "Untitled", style="bold"))
     console.print(Text(f"run      {run.id}"))
@@ -41,6 +41,8 @@ def show_overview(console: Console, overview: Overview) -> None:
         console.print(Text(f"next try {run.next_retry_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"))
     if run.youtube_url:
         console.print(Text(f"url      {run.youtube_url}"), soft_wrap=True)
+    if preview:
+        console.print(Text(f"review   {preview}"), soft_wrap=True)
     if run.path:
         console.print(Text(f"path     {run.path}"), soft_wrap=True)
     if overview.upload is not None and overview.upload.error_message:

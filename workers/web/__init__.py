@@ -11,8 +11,9 @@ import structlog
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from workers.web import health, jobs, run_control, runs
+from workers.web import health, jobs, preview, run_control, runs
 from workers.web.context import Web
+from workers.web.preview_page import HEADERS
 from workers.web.problems import Problem, add_problem_handlers, problem_response
 from workers.web.schema import PROBLEMS
 
@@ -23,6 +24,7 @@ SECURITY = {
     "Bearer": {"type": "http", "scheme": "bearer"},
 }
 OPEN_PATHS = frozenset(("/livez", "/readyz", "/metrics"))
+PREVIEWS = "/preview/"
 
 
 def make_web(web: Web) -> FastAPI:
@@ -44,7 +46,7 @@ def make_web(web: Web) -> FastAPI:
     )
     app.state.web = web
     add_problem_handlers(app)
-    for part in (runs, run_control, jobs, health):
+    for part in (runs, run_control, jobs, preview, health):
         app.include_router(part.router)
     app.add_middleware(Observed, web=web)
     _document_security(app)
@@ -59,7 +61,7 @@ def _document_security(app: FastAPI) -> None:
     }
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            if path not in OPEN_PATHS:
+            if path not in OPEN_PATHS and not path.startswith(PREVIEWS):
                 operation["security"] = [{name: []} for name in SECURITY]
 
 
@@ -87,6 +89,7 @@ class Observed:
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
+                    *(PAGE_HEADERS if scope["path"].startswith(PREVIEWS) else ()),
                 ]
             await send(message)
 
@@ -109,4 +112,5 @@ class Observed:
             )
 
 
+PAGE_HEADERS = [(name.lower().encode(), text.encode()) for name, text in HEADERS.items()]
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +31,17 @@ class Limits:
     depth: int = 64
 
 
+JSON_TYPES = ("application/json",)
+
+
 async def read_body(request: Request, limits: Limits) -> bytes:
+    """The whole body of a request that sends JSON; see `read_capped`."""
+    return await read_capped(request, limits, types=JSON_TYPES)
+
+
+async def read_capped(request: Request, limits: Limits, *, types: Sequence[str]) -> bytes:
     """The whole body. Raises `Problem`: 413 as soon as it is too long, whatever its length was
-    said to be, 408 when it takes too long, 415 for what is encoded or not JSON."""
+    said to be, 408 when it takes too long, 415 for what is encoded or of another type."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise Problem(
@@ -40,12 +49,9 @@ async def read_body(request: Request, limits: Limits) -> bytes:
             "send the body as it is: Content-Encoding is not taken",
             headers={"Connection": "close", "Accept-Encoding": "identity"},
         )
-    kind = request.headers.get("content-type", "application/json").partition(";")[0]
-    kind = kind.strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise Problem(
-            415, "send JSON: Content-Type: application/json", headers={"Connection": "close"}
-        )
+    kind = request.headers.get("content-type", types[0]).partition(";")[0].strip().lower()
+    if kind not in types and not (types is JSON_TYPES and kind.endswith("+json")):
+        raise Problem(415, f"send Content-Type: {types[0]}", headers={"Connection": "close"})
     body = bytearray()
     try:
         async with asyncio.timeout(limits.body_seconds):

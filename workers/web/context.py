@@ -6,7 +6,9 @@ from typing import cast
 from fastapi import Request
 
 from db.pool import Pool
+from pipeline.ports import ArtifactStore
 from workers.keys import HourlyLimits
+from workers.preview_links import PreviewLinks
 from workers.secrets import SecretKeys
 from workers.web.body import Limits
 from workers.web.metrics import Metrics
@@ -19,6 +21,8 @@ class Web:
     pool: Pool
     sealing: SecretKeys
     hourly: HourlyLimits
+    links: PreviewLinks
+    store: ArtifactStore
     tasks: dict[str, str]
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)

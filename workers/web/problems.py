@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -20,9 +20,12 @@ from db.errors import (
     SchemaMissing,
     Unavailable,
 )
+from workers.web.preview_page import message_page
 
 log = structlog.get_logger()
 
+PAGES = "/preview/"
+TITLES = {403: "This link opens nothing", 409: "Nothing was changed", 404: "It is not here"}
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
 DETAILS = {
@@ -59,8 +62,13 @@ def invalid(error: ValidationError | RequestValidationError, *, what: str) -> Pr
     return Problem(422, f"{what} cannot be used: {said}", errors=errors)
 
 
-def problem_response(request: Request, problem: Problem) -> JSONResponse:
-    """The response of a problem, with the id under which the log has the request."""
+def problem_response(request: Request, problem: Problem) -> Response:
+    """The response of a problem, with the id under which the log has the request; a page where a
+    person follows a link."""
+    if request.url.path.startswith(PAGES) and "text/html" in request.headers.get("accept", ""):
+        title = TITLES.get(problem.status, http.HTTPStatus(problem.status).phrase)
+        page = message_page(title, f"{problem.detail[:1].upper()}{problem.detail[1:]}.")
+        return HTMLResponse(page, status_code=problem.status, headers=problem.headers)
     content: dict[str, Any] = {
         "type": "about:blank",
         "title": http.HTTPStatus(problem.status).phrase,
@@ -99,21 +107,21 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Answer every exception of a handler, and what the framework itself refuses."""
 
     @app.exception_handler(Problem)
-    async def of_ours(request: Request, error: Problem) -> JSONResponse:
+    async def of_ours(request: Request, error: Problem) -> Response:
         return problem_response(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def of_parameters(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def of_parameters(request: Request, error: RequestValidationError) -> Response:
         return problem_response(request, invalid(error, what="the request"))
 
     @app.exception_handler(HTTPException)
-    async def of_framework(request: Request, error: HTTPException) -> JSONResponse:
+    async def of_framework(request: Request, error: HTTPException) -> Response:
         detail = DETAILS.get(error.status_code, str(error.detail))
         problem = Problem(error.status_code, detail, headers=error.headers)
         return problem_response(request, problem)
 
     @app.exception_handler(DatabaseError)
-    async def of_database(request: Request, error: DatabaseError) -> JSONResponse:
+    async def of_database(request: Request, error: DatabaseError) -> Response:
         problem = _from_database(error)
         if problem.status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("web.request_failed", exc_info=error)
@@ -122,5 +130,5 @@ def add_problem_handlers(app: FastAPI) -> None:
         return problem_response(request, problem)
 
     @app.exception_handler(ClientDisconnect)
-    async def of_the_caller(request: Request, error: ClientDisconnect) -> JSONResponse:
+    async def of_the_caller(request: Request, error: ClientDisconnect) -> Response:
         return problem_response(request, Problem(400, "the connection ended within the body"))

@@ -29,6 +29,31 @@ PROBLEM: dict[str, Any] = {
 PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(
     (400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503), PROBLEM
 )
+PAGE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "For a person.", "content": {"text/html": {"schema": {"type": "string"}}}}
+}
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+MEDIA: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole file.", "content": {"*/*": _BYTES}},
+    206: {"description": "The range that was asked for.", "content": {"*/*": _BYTES}},
+    416: PROBLEM,
+}
+SEE_OTHER: dict[int | str, dict[str, Any]] = {
+    303: {
+        "description": "Done; the page shows where the run stands.",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+    }
+}
+FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {"type": "object", "properties": {"cut": {"type": "string"}}}
+            }
+        },
+    }
+}
 _IDS = ("execution_id", "video_id", "job_id")
 
 

@@ -18,9 +18,11 @@ from schemathesis.specs.openapi.checks import (
 
 from db.pool import Pool, transaction
 from db.revisions import head_revision
+from pipeline.providers.store import ObjectStore
 from tests.integration.web.conftest import Service, run_body
 from tests.services.web import key_of, problem, serving
 from workers.keys import HourlyLimits, create_key
+from workers.preview_links import PreviewLinks
 from workers.secrets import SecretKeys
 from workers.web import make_web
 from workers.web.body import Limits
@@ -54,7 +56,7 @@ def test_nothing_that_the_document_allows_or_forbids_is_a_server_error(service: 
 
         every_case()
         tried += 1
-    assert tried == 11
+    assert tried == 16
 
 
 async def test_document_shows_how_to_ask(client: httpx.AsyncClient) -> None:
@@ -74,11 +76,14 @@ async def test_health_and_metrics_need_no_key_and_tell_no_names(service: Service
     assert "tests" not in metrics
 
 
-async def test_slow_body_is_cut_off(pool: Pool) -> None:
+async def test_slow_body_is_cut_off(pool: Pool, tmp_path: Path) -> None:
+    sealing = SecretKeys({"k": secrets.token_bytes(32)})
     web = Web(
         pool=pool,
-        sealing=SecretKeys({"k": secrets.token_bytes(32)}),
+        sealing=sealing,
         hourly=HourlyLimits(pool),
+        links=PreviewLinks(sealing),
+        store=ObjectStore(tmp_path.as_uri()),
         tasks={},
         limits=Limits(body_seconds=0.05),
     )
