@@ -3,6 +3,7 @@
 from pipeline.flow import ROUTES
 
 API_DATA = "maintenance.api_data"
+CALLBACK_DELIVER = "callback.deliver"
 NOOP = "maintenance.noop"
 PRUNE = "maintenance.prune"
 RECONCILE = "maintenance.reconcile"
@@ -11,6 +12,15 @@ TREND_INGEST = "maintenance.trend_ingest"
 VIDEO_ANALYTICS = "analytics.pull"
 
 TASK_NAMES = frozenset(
-    {API_DATA, NOOP, PRUNE, RECONCILE, TREND_EXPIRY, TREND_INGEST, VIDEO_ANALYTICS}
+    {
+        API_DATA,
+        CALLBACK_DELIVER,
+        NOOP,
+        PRUNE,
+        RECONCILE,
+        TREND_EXPIRY,
+        TREND_INGEST,
+        VIDEO_ANALYTICS,
+    }
     | {route.job_type for route in ROUTES.values()}
 )
