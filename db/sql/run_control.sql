@@ -2,7 +2,7 @@
 
 -- name: control_lock :maybe
 -- parameters: execution_id
-SELECT id, status, current_step, priority, video_id, error_message
+SELECT id, status, current_step, priority, video_id, next_retry_at
   FROM workflow_executions
  WHERE id = $1
    FOR UPDATE;
@@ -91,3 +91,36 @@ SELECT s.step_name, c.service, coalesce(c.operation, '') AS operation, count(*) 
  WHERE s.execution_id = $1 AND s.step_no >= $2 AND s.status = 'success'
  GROUP BY s.step_no, s.step_name, c.service, c.operation
  ORDER BY s.step_no, c.service, c.operation;
+
+-- name: control_list_astray :many
+-- parameters: most
+-- Runs that may need the reconciler: without a live job, or past their deadline. Only a look, without a
+-- lock: each is looked at again under its own.
+SELECT e.id
+  FROM workflow_executions e
+  LEFT JOIN workflow_steps s ON s.execution_id = e.id AND s.step_name = e.current_step
+  LEFT JOIN queue.job_queue j ON j.id = s.job_id AND j.status IN ('pending', 'processing')
+ WHERE e.status IN ('pending', 'queued', 'running', 'retrying')
+   AND (j.id IS NULL
+        OR e.deadline_at < CASE e.status WHEN 'running' THEN clock_timestamp()
+                                         ELSE coalesce(e.heartbeat_at, e.created_at) END)
+ ORDER BY e.updated_at
+ LIMIT $1;
+
+-- name: control_lock_astray :maybe
+-- parameters: execution_id
+-- The run, unless another transaction has it: that one sees to it, or the next look does.
+SELECT id FROM workflow_executions WHERE id = $1 FOR UPDATE SKIP LOCKED;
+
+-- name: control_get_standing :one
+-- parameters: execution_id
+-- A statement of its own, after the lock: it sees everything that was committed before it. A run at
+-- rest is past its deadline when it was so before it began to rest.
+SELECT j.status AS job_status, j.last_error, s.status AS step_status, s.error_message AS step_error,
+       coalesce(e.deadline_at < CASE e.status WHEN 'running' THEN clock_timestamp()
+                                              ELSE coalesce(e.heartbeat_at, e.created_at) END,
+                false) AS overdue
+  FROM workflow_executions e
+  LEFT JOIN workflow_steps s ON s.execution_id = e.id AND s.step_name = e.current_step
+  LEFT JOIN queue.job_queue j ON j.id = s.job_id
+ WHERE e.id = $1;
