@@ -82,13 +82,19 @@ UPDATE videos
 
 -- name: control_list_charges :many
 -- parameters: execution_id, step_no
--- What the last passage of each of these steps was charged: its started_at begins anew with it.
+-- What each of these steps was charged for what would be charged again: of a recorded step, the calls
+-- whose answers it used; of another, those of its last passage that were set aside, for the rest
+-- are used again. Charges without a call are of the last passage: its started_at begins anew with it.
 SELECT s.step_name, c.service, coalesce(c.operation, '') AS operation, count(*) AS calls,
        sum(c.amount) AS amount
   FROM workflow_steps s
   JOIN video_costs c ON c.workflow_execution_id = s.execution_id
-                    AND c.metadata->>'step' = s.step_name AND c.created_at >= s.started_at
- WHERE s.execution_id = $1 AND s.step_no >= $2 AND s.status = 'success'
+                    AND c.metadata->>'step' = s.step_name
+  LEFT JOIN provider_calls p ON p.step_id = s.id AND c.idempotency_key = 'call:' || p.id
+ WHERE s.execution_id = $1 AND s.step_no >= $2
+   AND CASE WHEN s.status <> 'success' THEN p.status = 'failed' AND c.created_at >= s.started_at
+            WHEN p.id IS NULL THEN c.created_at >= s.started_at
+            ELSE p.status = 'done' END
  GROUP BY s.step_no, s.step_name, c.service, c.operation
  ORDER BY s.step_no, c.service, c.operation;
 
