@@ -7,7 +7,7 @@ from db.repositories.executions import Executions
 from workers.queue.app import QueueApp
 from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
-from workers.runs import reconcile
+from workers.reconcile import reconcile
 from workers.runtime import Runtime
 from workers.tasks.analytics import add_analytics
 from workers.tasks.extras import add_extras

@@ -17,7 +17,7 @@ from db.errors import DatabaseError
 from db.pool import Pool, acquired, open_pool
 from db.repositories.findings import Findings
 from db.revisions import MigrationError
-from workers import doctor_local, doctor_sources, doctor_vendors, doctor_youtube
+from workers import doctor_local, doctor_runs, doctor_sources, doctor_vendors, doctor_youtube
 from workers.doctor_finding import Examined, Finding, Level, error, ok
 from workers.retry import describe
 from workers.settings import Settings
@@ -32,7 +32,7 @@ CHECKS: Mapping[str, Check] = {
     "schema": doctor_local.schema,
     "clock": doctor_local.clock,
     "queue": doctor_local.queue,
-    "runs": doctor_local.runs,
+    "runs": doctor_runs.runs,
     "vendors": doctor_vendors.vendors,
     "paused": doctor_vendors.paused,
     "youtube": doctor_youtube.accounts,
@@ -82,7 +82,7 @@ async def examine(settings: Settings, checks: Mapping[str, Check] = CHECKS) -> R
                     findings,
                     orphans=await listed.list_orphans(),
                     unknown_calls=await listed.list_unknown_calls(),
-                    stuck=await listed.list_stuck(),
+                    stuck=await doctor_runs.list_stuck(connection),
                 )
         except DatabaseError:
             return Report(findings)  # without its tables; the check of the schema says so

@@ -1,4 +1,4 @@
-"""Checks of what is ours: folder, disk, schema, clock, queue and runs."""
+"""Checks of what is ours: folder, disk, schema, clock and queue."""
 
 import asyncio
 import os
@@ -99,24 +99,3 @@ async def queue(examined: Examined) -> Sequence[Finding]:
     if not workers and any(q.ready or q.scheduled for q in queues):
         findings.append(warning("queue", "jobs wait and no worker runs", "ytempire worker"))
     return findings or [ok("queue", f"{workers} workers run, nothing waits for long")]
-
-
-async def runs(examined: Examined) -> Sequence[Finding]:
-    """Nothing needs a person's look; the report lists what does."""
-    if examined.pool is None:
-        return []
-    async with acquired(examined.pool) as connection:
-        listed = Findings(connection)
-        orphans, calls = await listed.list_orphans(), await listed.list_unknown_calls()
-        stuck = await listed.list_stuck()
-    findings = []
-    if orphans:
-        told = f"{len(orphans)} uploaded videos belong to no run; delete them at the host"
-        findings.append(warning("runs", told))
-    if calls:
-        told = f"{len(calls)} paid calls have an outcome that nobody knows"
-        findings.append(warning("runs", told, "ytempire unknown list"))
-    if stuck:
-        told = f"{len(stuck)} runs should go on and have no job; a worker puts that right"
-        findings.append(warning("runs", told, "ytempire worker --until-idle"))
-    return findings or [ok("runs", "every run has its job and every call its outcome")]

@@ -37,6 +37,7 @@ from pipeline.failpoints import Point, reach
 from pipeline.ports import ArtifactStore, PaidCall
 from workers.call_book import CallBook, Holder
 from workers.spool import Spool, decode_answer, encode_answer
+from workers.under_way import UnderWay
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -83,6 +84,7 @@ class CommittedCalls:
         store: ArtifactStore,
         spool: Spool,
         gates: Mapping[str, Gate],
+        under_way: UnderWay,
         options: LedgerOptions | None = None,
     ) -> None:
         self._options = options or LedgerOptions()
@@ -91,6 +93,7 @@ class CommittedCalls:
         self._store = store
         self._spool = spool
         self._gates = gates
+        self._under_way = under_way
 
     async def make(self, call: PaidCall) -> Answered:
         """See `CallLedger`."""
@@ -201,6 +204,10 @@ class CommittedCalls:
             # Stopped in between for long: somebody else may be at it by now.
             await self._book.assert_owned()
         await reach(Point.AFTER_INTENT, self._holder.stage)
+        return await self._under_way.finish(self._send(call, call_id, settle_at))
+
+    async def _send(self, call: PaidCall, call_id: UUID, settle_at: datetime) -> Answered:
+        """Send, keep the answer, commit the outcome: once begun, not to be left off."""
 
         async def note(reference: str) -> None:
             await self._book.note_reference(call_id, reference)
@@ -208,7 +215,7 @@ class CommittedCalls:
         try:
             answer = await call.send(call_id, note)
         except Ambiguous as error:
-            raise await self._unsettled(call_id, request, settle_at, error) from error
+            raise await self._unsettled(call_id, call.request, settle_at, error) from error
         except LostClaim:
             raise
         except StageError as error:

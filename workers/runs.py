@@ -1,7 +1,8 @@
-"""How a run begins, and how one that fell out of the queue goes on."""
+"""How a run begins, and how one that waits goes on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,7 +19,6 @@ from pipeline.domain import StageName
 from pipeline.errors import Rejected
 from pipeline.flow import FIRST_STAGE, ROUTES
 from pipeline.stages.metadata import clip_title
-from workers.callbacks import announce_run
 from workers.channels import NotFound, channel_from_row, require_channel
 
 WORKFLOW = "line"
@@ -183,9 +183,15 @@ async def _insert_video(connection: Connection, row: ChannelRow, request: RunReq
 
 
 async def enqueue_step(
-    connection: Connection, *, execution_id: UUID, stage: StageName, priority: int
+    connection: Connection,
+    *,
+    execution_id: UUID,
+    stage: StageName,
+    priority: int,
+    at: datetime | None = None,
 ) -> UUID:
-    """Insert the job of a step in the caller's transaction; the step remembers it."""
+    """Insert the job of a step in the caller's transaction; the step remembers it. `at`: not before
+    then."""
     route = ROUTES[stage]
     job_id = await enqueue(
         connection,
@@ -193,6 +199,7 @@ async def enqueue_step(
         payload={"execution_id": str(execution_id)},
         queue=route.queue,
         priority=priority,
+        scheduled_for=at,
     )
     await Steps(connection).set_job(execution_id=execution_id, step=stage, job_id=job_id)
     return job_id
@@ -224,34 +231,3 @@ async def wake_runs(connection: Connection, account_id: UUID) -> int:
             priority=run.priority,
         )
     return len(woken)
-
-
-async def reconcile(pool: Pool) -> int:
-    """Put runs that should go on and have no live job back on their way; how many there were.
-
-    A run whose job failed for good outside its stage (quarantined after crashes, failed by hand)
-    fails with the job's error; one whose job is simply gone gets a new one.
-    """
-    async with transaction(pool) as connection:
-        executions = Executions(connection)
-        adrift = await executions.list_adrift()
-        for run in adrift:
-            if run.job_status in ("failed", "aborted", "cancelled"):
-                reason = run.last_error or f"its job was {run.job_status}"
-                await Steps(connection).mark_failed(step_id=run.step_id, fence=None, error=reason)
-                await executions.mark_failed(
-                    execution_id=run.execution_id,
-                    error=f"{run.step}: {reason}",
-                    details={"step": run.step, "class": f"job {run.job_status}"},
-                )
-                execution = await executions.load(execution_id=run.execution_id)
-                await Videos(connection).set_failed(video_id=execution.video_id, error=reason)
-                await announce_run(connection, execution_id=run.execution_id)
-            else:
-                await enqueue_step(
-                    connection,
-                    execution_id=run.execution_id,
-                    stage=StageName(run.step),
-                    priority=run.priority,
-                )
-        return len(adrift)

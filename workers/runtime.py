@@ -31,6 +31,7 @@ from workers.secrets import SecretKeys, secret_keys
 from workers.settings import Settings, SettingsError
 from workers.spool import FOLDER as SPOOL_FOLDER
 from workers.spool import Spool
+from workers.under_way import UnderWay
 from workers.vendor_standing import refuse_bad_keys
 
 
@@ -48,6 +49,7 @@ class Runtime:
     host_for: HostFor
     gates: Mapping[str, ProviderGate]
     spool: Spool
+    under_way: UnderWay
     keys: SecretKeys
     chance: random.Random
 
@@ -59,7 +61,12 @@ class Runtime:
     def calls_for(self, holder: Holder) -> CallLedger:
         """The call ledger of one claim of a step."""
         return CommittedCalls(
-            self.pool, holder, store=self.store, spool=self.spool, gates=self.gates
+            self.pool,
+            holder,
+            store=self.store,
+            spool=self.spool,
+            gates=self.gates,
+            under_way=self.under_way,
         )
 
 
@@ -77,8 +84,9 @@ async def open_runtime(
         await refuse_bad_keys(settings)
         pool = await open_pool(url, max_size=pool_size, application_name=name)
         stack.push_async_callback(pool.close)
+        under_way = UnderWay()
         keys = secret_keys(settings)
-        yield Runtime(
+        runtime = Runtime(
             settings=settings,
             pool=pool,
             store=artifact_store(settings),
@@ -89,9 +97,13 @@ async def open_runtime(
             host_for=HOSTS[settings.host_provider](settings, pool, stack),
             gates=vendor_gates(settings, pool),
             spool=Spool(settings.data_dir / SPOOL_FOLDER, keys),
+            under_way=under_way,
             keys=keys,
             chance=random.Random(),  # noqa: S311 - spreads retries, guards nothing
         )
+        # The last to be opened is the first to be closed: before the clients of the vendors.
+        stack.push_async_callback(under_way.close)
+        yield runtime
 
 
 def artifact_store(settings: Settings) -> ArtifactStore:

@@ -77,18 +77,6 @@ class ExecutionOverview(ExecutionListed):
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionAdrift:
-    """A run that should go on and has no live job; the job's end says why, if there is one."""
-
-    execution_id: UUID
-    step: str
-    priority: int
-    step_id: UUID
-    job_status: str | None
-    last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ExecutionWoken:
     """A run that goes on, and the step whose job it needs."""
 
@@ -104,7 +92,6 @@ ROWS = {
     "execution_load": Execution,
     "execution_list": ExecutionListed,
     "execution_find_overview": ExecutionOverview,
-    "execution_list_adrift": ExecutionAdrift,
 }
 
 
@@ -230,11 +217,6 @@ class Executions:
         """The channel's runs that go on by themselves, oldest first."""
         rows = await _SQL["execution_list_active"].many(self._connection, channel_id=channel_id)
         return [row["id"] for row in rows]
-
-    async def list_adrift(self) -> list[ExecutionAdrift]:
-        """Locked for the transaction; runs that another transaction holds are left out."""
-        rows = await _SQL["execution_list_adrift"].many(self._connection)
-        return [ExecutionAdrift(**row) for row in rows]
 
     async def wake_for_account(self, *, account_id: UUID) -> "list[ExecutionWoken]":
         """The runs that waited for an account of their channel; they are queued now."""

@@ -13,12 +13,14 @@ _SQL = load("finding")
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A video at a host that no run publishes."""
+    """A video that is (or, without an id, may be) at a host and that no run publishes."""
 
     id: UUID
     video_id: UUID
     execution_id: UUID
-    host_video_id: str
+    host_video_id: str | None
+    host_channel_id: str | None
+    marker: str
     status: str
     updated_at: datetime
 
@@ -38,13 +40,21 @@ class UnknownCall:
 
 @dataclass(frozen=True, slots=True)
 class StuckRun:
-    """A run that should go on and has no live job; `job_status` is its last job's, if any."""
+    """A run that does not go on. `since` it stands as it does; `job_status` is its last job's."""
 
     execution_id: UUID
     status: str
-    step: str
+    step: str | None
+    error_message: str | None
+    since: datetime
     job_status: str | None
-    updated_at: datetime
+    queue: str | None
+    queue_paused: bool
+    review: bool
+    overdue: bool
+    not_taken: bool
+    worker_gone: bool
+    silent: bool
 
 
 ROWS = {
@@ -68,8 +78,10 @@ class Findings:
         rows = await _SQL["finding_list_unknown_calls"].many(self._connection)
         return [UnknownCall(**row) for row in rows]
 
-    async def list_stuck(self) -> list[StuckRun]:
-        rows = await _SQL["finding_list_stuck"].many(self._connection)
+    async def list_stuck(self, *, long_seconds: float) -> list[StuckRun]:
+        """`long_seconds`: how long a job may be ready and not taken; six times that, a run at work
+        may show no progress."""
+        rows = await _SQL["finding_list_stuck"].many(self._connection, long_seconds=long_seconds)
         return [StuckRun(**row) for row in rows]
 
     async def now(self) -> datetime:

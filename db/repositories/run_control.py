@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ class LockedRun:
     current_step: str | None
     priority: int
     video_id: UUID | None
-    error_message: str | None
+    next_retry_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,19 @@ class StepCharge:
     amount: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a run's present step and its last job stand; None where there is none."""
+
+    job_status: str | None
+    last_error: str | None
+    step_status: str | None
+    step_error: str | None
+    overdue: bool
+
+
 ROWS = {
+    "control_get_standing": Standing,
     "control_lock": LockedRun,
     "control_lock_steps": LockedStep,
     "control_list_rejections": Rejection,
@@ -136,3 +149,17 @@ class RunControl:
             self._connection, execution_id=execution_id, step_no=step_no
         )
         return [StepCharge(**row) for row in rows]
+
+    async def list_astray(self, *, most: int) -> list[UUID]:
+        """Runs without a live job or past their deadline, those that changed longest ago first."""
+        rows = await _SQL["control_list_astray"].many(self._connection, most=most)
+        return [row["id"] for row in rows]
+
+    async def lock_astray(self, *, execution_id: UUID) -> bool:
+        """False when another transaction has the run."""
+        row = await _SQL["control_lock_astray"].maybe(self._connection, execution_id=execution_id)
+        return row is not None
+
+    async def get_standing(self, *, execution_id: UUID) -> Standing:
+        row = await _SQL["control_get_standing"].one(self._connection, execution_id=execution_id)
+        return Standing(**row)

@@ -29,8 +29,12 @@ SELECT e.id, e.status, e.video_id, e.trend_id, e.trigger_data, e.priority, e.pub
 
 -- name: execution_mark_running :exec
 -- parameters: execution_id, step
+-- The deadline counts time at work: it moves by the rest that ends here.
 UPDATE workflow_executions
    SET status = 'running', current_step = $2, next_retry_at = NULL, state = '{}',
+       deadline_at = CASE WHEN status = 'running' THEN deadline_at
+                          ELSE deadline_at + (clock_timestamp() - coalesce(heartbeat_at, created_at))
+                     END,
        started_at = coalesce(started_at, clock_timestamp()), heartbeat_at = clock_timestamp()
  WHERE id = $1;
 
@@ -67,6 +71,7 @@ UPDATE workflow_executions
 -- None when the run does not wait.
 UPDATE workflow_executions
    SET status = 'queued', approved_at = clock_timestamp(), approved_by = $2, error_message = NULL,
+       deadline_at = deadline_at + (clock_timestamp() - coalesce(heartbeat_at, created_at)),
        heartbeat_at = clock_timestamp()
  WHERE id = $1 AND status = 'waiting'
 RETURNING current_step, priority;
@@ -131,19 +136,6 @@ SELECT id
  WHERE channel_id = $1 AND status IN ('pending', 'queued', 'running', 'retrying')
  ORDER BY created_at, id;
 
--- name: execution_list_adrift :many
--- parameters: none
--- Runs that are to go on by themselves and have no live job to do it. A row appears here only for
--- a job that ended without its run (quarantined, failed by hand, deleted).
-SELECT e.id AS execution_id, e.current_step AS step, e.priority, s.id AS step_id,
-       j.status AS job_status, j.last_error
-  FROM workflow_executions e
-  JOIN workflow_steps s ON s.execution_id = e.id AND s.step_name = e.current_step
-  LEFT JOIN queue.job_queue j ON j.id = s.job_id
- WHERE e.status IN ('pending', 'queued', 'running', 'retrying')
-   AND (j.id IS NULL OR j.status NOT IN ('pending', 'processing'))
-   FOR UPDATE OF e SKIP LOCKED;
-
 -- name: execution_count_going_on :one
 -- parameters: horizon_seconds
 -- Runs that will go on by themselves within the horizon.
@@ -157,7 +149,9 @@ SELECT count(*) AS n
 -- parameters: account_id
 -- Runs that wait for an account of their channel, not for an approval: they go on.
 UPDATE workflow_executions e
-   SET status = 'queued', error_message = NULL, heartbeat_at = clock_timestamp()
+   SET status = 'queued', error_message = NULL,
+       deadline_at = e.deadline_at + (clock_timestamp() - coalesce(e.heartbeat_at, e.created_at)),
+       heartbeat_at = clock_timestamp()
   FROM channels c, channel_accounts ca
  WHERE c.id = e.channel_id AND ca.channel_id = c.id AND ca.youtube_account_id = $1
    AND e.status = 'waiting' AND e.current_step IN ('upload', 'analytics_pull')

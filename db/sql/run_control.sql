@@ -2,7 +2,7 @@
 
 -- name: control_lock :maybe
 -- parameters: execution_id
-SELECT id, status, current_step, priority, video_id, error_message
+SELECT id, status, current_step, priority, video_id, next_retry_at
   FROM workflow_executions
  WHERE id = $1
    FOR UPDATE;
@@ -82,12 +82,51 @@ UPDATE videos
 
 -- name: control_list_charges :many
 -- parameters: execution_id, step_no
--- What the last passage of each of these steps was charged: its started_at begins anew with it.
+-- What each of these steps was charged for what would be charged again: of a recorded step, the calls
+-- whose answers it used; of another, those of its last passage that were set aside, for the rest
+-- are used again. Charges without a call are of the last passage: its started_at begins anew with it.
 SELECT s.step_name, c.service, coalesce(c.operation, '') AS operation, count(*) AS calls,
        sum(c.amount) AS amount
   FROM workflow_steps s
   JOIN video_costs c ON c.workflow_execution_id = s.execution_id
-                    AND c.metadata->>'step' = s.step_name AND c.created_at >= s.started_at
- WHERE s.execution_id = $1 AND s.step_no >= $2 AND s.status = 'success'
+                    AND c.metadata->>'step' = s.step_name
+  LEFT JOIN provider_calls p ON p.step_id = s.id AND c.idempotency_key = 'call:' || p.id
+ WHERE s.execution_id = $1 AND s.step_no >= $2
+   AND CASE WHEN s.status <> 'success' THEN p.status = 'failed' AND c.created_at >= s.started_at
+            WHEN p.id IS NULL THEN c.created_at >= s.started_at
+            ELSE p.status = 'done' END
  GROUP BY s.step_no, s.step_name, c.service, c.operation
  ORDER BY s.step_no, c.service, c.operation;
+
+-- name: control_list_astray :many
+-- parameters: most
+-- Runs that may need the reconciler: without a live job, or past their deadline. Only a look, without a
+-- lock: each is looked at again under its own.
+SELECT e.id
+  FROM workflow_executions e
+  LEFT JOIN workflow_steps s ON s.execution_id = e.id AND s.step_name = e.current_step
+  LEFT JOIN queue.job_queue j ON j.id = s.job_id AND j.status IN ('pending', 'processing')
+ WHERE e.status IN ('pending', 'queued', 'running', 'retrying')
+   AND (j.id IS NULL
+        OR e.deadline_at < CASE e.status WHEN 'running' THEN clock_timestamp()
+                                         ELSE coalesce(e.heartbeat_at, e.created_at) END)
+ ORDER BY e.updated_at
+ LIMIT $1;
+
+-- name: control_lock_astray :maybe
+-- parameters: execution_id
+-- The run, unless another transaction has it: that one sees to it, or the next look does.
+SELECT id FROM workflow_executions WHERE id = $1 FOR UPDATE SKIP LOCKED;
+
+-- name: control_get_standing :one
+-- parameters: execution_id
+-- A statement of its own, after the lock: it sees everything that was committed before it. A run at
+-- rest is past its deadline when it was so before it began to rest.
+SELECT j.status AS job_status, j.last_error, s.status AS step_status, s.error_message AS step_error,
+       coalesce(e.deadline_at < CASE e.status WHEN 'running' THEN clock_timestamp()
+                                              ELSE coalesce(e.heartbeat_at, e.created_at) END,
+                false) AS overdue
+  FROM workflow_executions e
+  LEFT JOIN workflow_steps s ON s.execution_id = e.id AND s.step_name = e.current_step
+  LEFT JOIN queue.job_queue j ON j.id = s.job_id
+ WHERE e.id = $1;

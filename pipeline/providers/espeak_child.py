@@ -9,13 +9,10 @@ to the request's `output`, and answers one JSON object on stdout: `rate` in samp
 import ctypes
 import json
 import os
-import resource
-import signal
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-PR_SET_PDEATHSIG = 1
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 INITIALIZE_DONT_EXIT = 0x8000
 CHARS_UTF8 = 1
@@ -23,13 +20,6 @@ POSITION_CHARACTER = 1
 EVENT_LIST_TERMINATED = 0
 EVENT_WORD = 1
 PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "range": 4, "gap": 7}
-
-LIMITS = {
-    resource.RLIMIT_CPU: 60,
-    resource.RLIMIT_AS: 1 << 30,
-    resource.RLIMIT_FSIZE: 512 << 20,
-    resource.RLIMIT_CORE: 0,
-}
 
 
 class Event(ctypes.Structure):
@@ -50,18 +40,6 @@ class Event(ctypes.Structure):
 SynthCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event)
 )
-
-
-def confine(parent: int) -> None:
-    """Die with the parent (where the system can), and never take more than the limits."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("the worker that wanted this speech is gone")
-    for limit, value in LIMITS.items():
-        _soft, hard = resource.getrlimit(limit)
-        wanted = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (wanted, wanted))
 
 
 def speak(request: dict[str, Any], output: BinaryIO) -> dict[str, Any]:
@@ -111,7 +89,6 @@ def speak(request: dict[str, Any], output: BinaryIO) -> dict[str, Any]:
 def main() -> None:
     """One request, one answer."""
     request = json.load(sys.stdin)
-    confine(request["parent"])
     with Path(request["output"]).open("wb") as output:
         answer = speak(request, output)
     json.dump(answer, sys.stdout)

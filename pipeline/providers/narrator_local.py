@@ -1,11 +1,8 @@
 """Speech without a vendor: eSpeak NG, one process a text, its words timed to the sample."""
 
 import asyncio
-import contextlib
 import json
-import os
 import re
-import signal
 import sys
 import tempfile
 import wave
@@ -20,8 +17,9 @@ from typing import Any
 import espeakng_loader
 import numpy as np
 
+from pipeline import children
 from pipeline.domain import Charge, Paid, Speech
-from pipeline.errors import Rejected, Transient
+from pipeline.errors import Rejected
 from pipeline.providers.word_timing import Report, Samples, audible_span, time_words
 
 CHARACTERS = 20_000
@@ -42,6 +40,7 @@ VOICES: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 
+_LIMITS = children.Limits(address_space_bytes=2**30, cpu_seconds=60, file_bytes=512 * 2**20)
 _CHILD = Path(__file__).with_name("espeak_child.py")
 _VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
 # Replaced by as many spaces: the engine would spell out pictures and the scheme of an address, end
@@ -118,7 +117,6 @@ class EspeakNarrator:
     async def _synthesize(self, text: str, voice: str, output: Path) -> dict[str, Any]:
         options = self._options
         request = {
-            "parent": os.getpid(),
             "library": str(self._library),
             "data": str(self._data),
             "voice": f"{voice}+{options.variant}" if options.variant else voice,
@@ -131,34 +129,14 @@ class EspeakNarrator:
             "output": str(output.absolute()),
         }
         # -I: neither the environment nor the current folder decides what the child imports.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            str(_CHILD),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
+        answer = await children.run(
+            [sys.executable, "-I", str(_CHILD)],
+            purpose=f"eSpeak NG on {text[:60]!r}, {len(text)} characters",
+            timeout_seconds=WALL_TIMEOUT_SECONDS,
+            stdin=json.dumps(request).encode(),
+            limits=_LIMITS,
         )
-        try:
-            async with asyncio.timeout(WALL_TIMEOUT_SECONDS):
-                answer, complaint = await process.communicate(json.dumps(request).encode())
-        except TimeoutError as error:
-            raise Transient(
-                f"eSpeak NG did not finish a text of {len(text)} characters"
-                f" within {WALL_TIMEOUT_SECONDS:.0f} s"
-            ) from error
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        if process.returncode != 0:
-            last = complaint.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-            raise Transient(
-                f"eSpeak NG ended with status {process.returncode} on {text[:60]!r}: {last[:300]}"
-            )
-        return dict(json.loads(answer))
+        return dict(json.loads(answer.stdout))
 
 
 def _voice(language: str) -> str:

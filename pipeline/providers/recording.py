@@ -1,17 +1,18 @@
 """A vendor's audio as mono 16-bit samples, whatever it is wrapped in."""
 
-import asyncio
-import contextlib
 import os
-import signal
 import wave
 from dataclasses import dataclass
 from pathlib import Path
 
 import imageio_ffmpeg
 
+from pipeline import children
+from pipeline.errors import Transient
+
 DECODE_TIMEOUT_SECONDS = 120.0
 SAMPLE_BYTES = 2
+_LIMITS = children.Limits(address_space_bytes=2 * 2**30, cpu_seconds=120, file_bytes=2**20)
 
 
 class NoAudio(ValueError):
@@ -70,27 +71,22 @@ def write_wav(pcm: bytes, rate: int, into: Path) -> float:
 
 async def _decoded(audio: bytes, container: str, rate: int) -> bytes:
     """Decode by ffmpeg over pipes: it opens no file and no address, and ends with its parent."""
-    process = await asyncio.create_subprocess_exec(
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        "-hide_banner", "-nostdin", "-loglevel", "error", "-protocol_whitelist", "pipe",
-        "-f", container, "-i", "pipe:0", "-map", "0:a:0", "-ac", "1", "-ar", str(rate),
-        "-f", "s16le", "-protocol_whitelist", "pipe", "pipe:1",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
     try:
-        async with asyncio.timeout(DECODE_TIMEOUT_SECONDS):
-            pcm, complaint = await process.communicate(audio)
-    except TimeoutError as error:
-        raise NoAudio(f"not decoded within {DECODE_TIMEOUT_SECONDS:.0f} s") from error
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    if process.returncode != 0 or not pcm:
-        last = complaint.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-        raise NoAudio(f"not {container} audio: {last[:200] or 'nothing decoded'}")
-    return pcm
+        answer = await children.run(
+            [
+                imageio_ffmpeg.get_ffmpeg_exe(),
+                "-hide_banner", "-nostdin", "-loglevel", "error", "-protocol_whitelist", "pipe",
+                "-f", container, "-i", "pipe:0", "-map", "0:a:0", "-ac", "1", "-ar", str(rate),
+                "-f", "s16le", "-protocol_whitelist", "pipe", "pipe:1",
+            ],
+            purpose=f"decoding the recording as {container}",
+            timeout_seconds=DECODE_TIMEOUT_SECONDS,
+            stdin=audio,
+            limits=_LIMITS,
+        )  # fmt: skip
+    except Transient as error:
+        last = str(error).strip().rsplit("\n", 1)[-1]
+        raise NoAudio(f"not {container} audio: {last[-200:]}") from error
+    if not answer.stdout:
+        raise NoAudio(f"not {container} audio: nothing decoded")
+    return answer.stdout

@@ -16,7 +16,8 @@ from typing import Any
 
 import cv2
 
-from pipeline.render import children, files
+from pipeline import children
+from pipeline.render import files
 from pipeline.render.clip import Undecodable
 from pipeline.render.encoder import RenderOptions, encode_segment
 from pipeline.render.plan import Plan

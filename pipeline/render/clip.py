@@ -17,7 +17,7 @@ from typing import IO
 
 import cv2
 
-from pipeline.render import children
+from pipeline import children
 from pipeline.render.easing import in_out_sine
 from pipeline.render.encoder import ClipRequest, decode_clip, describe_clip
 from pipeline.render.placement import Picture

@@ -16,7 +16,8 @@ class RenderOptions:
     """How to render. Whatever changes pixels is part of every segment's address.
 
     `processes` draw and encode side by side, each encoder with `encoder_threads`. Loudness is
-    in LUFS, true peak in dBTP, both of the finished file.
+    in LUFS, true peak in dBTP, both of the finished file. A drawing process that does nothing for
+    `stall_seconds`, or takes `segment_wall_seconds` for one segment, is killed.
     """
 
     ffmpeg: Path
@@ -29,6 +30,7 @@ class RenderOptions:
     true_peak: float = -1.0
     audio_kilobits: int = 192
     stall_seconds: float = 120.0
+    segment_wall_seconds: float = 900.0
 
 
 @dataclass(frozen=True, slots=True)

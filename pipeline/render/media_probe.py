@@ -7,9 +7,9 @@ named .mp4 is never interpreted; no protocol but `file` is there for it.
 import asyncio
 from pathlib import Path
 
+from pipeline import children
 from pipeline.errors import Rejected, Transient
 from pipeline.footage import MediaShape
-from pipeline.render import children
 
 # A clip is known to be sound for as long as it was decoded; no scene needs more of it.
 DECODED_SECONDS = 30.0

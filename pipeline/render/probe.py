@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline.render import children
+from pipeline import children
 from pipeline.render.encoder import RenderOptions, list_packets
 
 PROBE_TIMEOUT_SECONDS = 600.0

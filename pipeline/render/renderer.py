@@ -5,14 +5,18 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import structlog
+
+from pipeline import children
 from pipeline.domain import Film, RenderedFiles
 from pipeline.errors import Rejected, Transient
 from pipeline.ports import Progress
-from pipeline.render import captions, children, files, sound
+from pipeline.render import captions, files, sound
 from pipeline.render.artist import options_to
 from pipeline.render.encoder import RenderOptions, join
 from pipeline.render.plan import Plan, plan_film
@@ -20,6 +24,8 @@ from pipeline.render.probe import probe
 from pipeline.render.segments import Segment, address, engine_version, segments_of
 
 JOIN_TIMEOUT_SECONDS = 1800.0
+FASTEST_PRESET = "ultrafast"
+log = structlog.get_logger()
 _DRAWING_SHARE = 0.95
 """How much of the progress is drawing; joining and checking are the rest."""
 
@@ -35,7 +41,21 @@ class FilmRenderer:
         self._options = options
 
     async def render(self, film: Film, *, folder: Path, progress: Progress) -> RenderedFiles:
-        """Write `video.mp4`, `thumbnail.jpg`, `captions.srt` and `captions.vtt`."""
+        """Write `video.mp4`, `thumbnail.jpg`, `captions.srt` and `captions.vtt`.
+
+        When a child takes too long, all are killed and the film is made once more, encoded with
+        less effort; a second time is `Transient`.
+        """
+        try:
+            return await self._render(film, folder=folder, progress=progress)
+        except children.TooSlow as error:
+            if self._options.preset == FASTEST_PRESET:
+                raise
+            log.warning("render.repeated_faster", preset=FASTEST_PRESET, reason=str(error))
+            faster = FilmRenderer(replace(self._options, preset=FASTEST_PRESET))
+            return await faster.render(film, folder=folder, progress=progress)
+
+    async def _render(self, film: Film, *, folder: Path, progress: Progress) -> RenderedFiles:
         folder.mkdir(parents=True, exist_ok=True)
         plan, segments, sound_file = await asyncio.to_thread(self._prepare, film, folder)
         seconds = plan.look.frames / plan.look.fps
@@ -112,14 +132,27 @@ class FilmRenderer:
             await _send(artist, {"plan": str(plan), "options": options_to(self._options)})
             while requests:
                 request = requests.pop()
-                await _send(artist, request)
-                left = request.get("last", 0) - request.get("first", 0)
-                while "done" not in (message := await self._answer(artist)):
-                    left -= message["frames"]
-                    report(message["frames"])
-                report(max(0, left))
+                async with asyncio.timeout(self._options.segment_wall_seconds):
+                    await self._request(artist, request, report)
+        except TimeoutError as error:
+            waited = f"{self._options.segment_wall_seconds:.0f} s"
+            raise children.TooSlow(f"A segment was not drawn after {waited}; killed.") from error
         finally:
             await children.end(artist)
+
+    async def _request(
+        self,
+        artist: asyncio.subprocess.Process,
+        request: dict[str, Any],
+        report: Callable[[int], None],
+    ) -> None:
+        """Have one thing drawn, and report its frames."""
+        await _send(artist, request)
+        left = request.get("last", 0) - request.get("first", 0)
+        while "done" not in (message := await self._answer(artist)):
+            left -= message["frames"]
+            report(message["frames"])
+        report(max(0, left))
 
     async def _answer(self, artist: asyncio.subprocess.Process) -> dict[str, Any]:
         if artist.stdout is None or artist.stderr is None:
@@ -129,7 +162,8 @@ class FilmRenderer:
                 line = await artist.stdout.readline()
         except TimeoutError as error:
             waited = f"{self._options.stall_seconds:.0f} s"
-            raise Transient(f"The drawing process did nothing for {waited}; killed.") from error
+            told = f"The drawing process did nothing for {waited}; killed."
+            raise children.TooSlow(told) from error
         if not line:
             said = (await artist.stderr.read()).decode("utf-8", "replace")
             code = await artist.wait()

@@ -8,8 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import children
 from pipeline.errors import Rejected, Transient
-from pipeline.render import children, files
+from pipeline.render import files
 from pipeline.render.encoder import AUDIO_RATE, RenderOptions, encode_sound, measure_loudness
 
 SOUND_TIMEOUT_SECONDS = 1800.0

@@ -8,7 +8,7 @@ from procrastinate import Blueprint, JobContext
 from workers.ingest import chosen_feeds, due_feeds, expire_trends, ingest
 from workers.queue.outcomes import EndJob, Fail
 from workers.queue.retention import keep_house
-from workers.runs import reconcile
+from workers.reconcile import reconcile
 from workers.tasks.names import NOOP, PRUNE, RECONCILE, TREND_EXPIRY, TREND_INGEST
 from workers.tasks.stages import runtime_of
 

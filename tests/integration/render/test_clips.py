@@ -23,7 +23,7 @@ from pipeline.render.renderer import FilmRenderer
 from pipeline.render.segments import segments_of
 from tests.integration.render.test_renderer import OPTIONS, children_of, speak
 from tests.unit.pipeline.render.films import make_film
-from tests.unit.pipeline.render.test_children import wait_until_gone
+from tests.unit.pipeline.test_children import wait_until_gone
 
 LOOK = Look(
     width=160,

@@ -21,7 +21,7 @@ from pipeline.render.encoder import RenderOptions
 from pipeline.render.probe import probe
 from pipeline.render.renderer import FilmRenderer
 from tests.unit.pipeline.render.films import make_film
-from tests.unit.pipeline.render.test_children import wait_until_gone
+from tests.unit.pipeline.test_children import wait_until_gone
 
 OPTIONS = RenderOptions(
     ffmpeg=Path(imageio_ffmpeg.get_ffmpeg_exe()), segment_seconds=1.0, preset="ultrafast"

@@ -20,6 +20,7 @@ from workers.call_book import Holder
 from workers.ledger import CommittedCalls, Gate, LedgerOptions
 from workers.secrets import SecretKeys
 from workers.spool import Spool
+from workers.under_way import UnderWay
 
 KEYS = SecretKeys({"test": bytes(32)})
 CANARY = b"The canary sings at noon."
@@ -106,6 +107,7 @@ class Bench:
     video_id: UUID
     stage: StageName = StageName.SCRIPT
     gates: Mapping[str, Gate] = field(default_factory=dict)
+    under_way: UnderWay = field(default_factory=UnderWay)
     options: LedgerOptions = field(default_factory=LedgerOptions)
 
     async def claim(self, *, host: str = "host-a", pool: Pool | None = None) -> CommittedCalls:
@@ -134,6 +136,7 @@ class Bench:
             store=ObjectStore((self.folder / "artifacts").as_uri()),
             spool=Spool(self.spool(host), KEYS),
             gates=self.gates,
+            under_way=self.under_way,
             options=self.options,
         )
 

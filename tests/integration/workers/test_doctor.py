@@ -186,21 +186,6 @@ async def test_check_that_breaks_is_a_finding_and_hides_no_other(look: Examine) 
     assert found(report, "clock")
 
 
-async def test_run_without_a_job_is_listed(look: Examine, pool: asyncpg.Pool) -> None:
-    from workers.channels import NewChannel, add_local_channel
-    from workers.runs import RunRequest, start_run
-
-    async with pool.acquire() as connection, connection.transaction():
-        await add_local_channel(connection, NewChannel(name="small"))
-        request = RunRequest(channel="small", topic="The Moon", facts=("It is far.",))
-        started = await start_run(connection, request)
-    assert not (await look()).stuck
-    await pool.execute("DELETE FROM queue.job_queue")
-    report = await look()
-    assert [run.execution_id for run in report.stuck] == [started.execution_id]
-    assert "1 runs" in found(report, "runs", "warning")
-
-
 async def test_paused_queue_is_told_with_the_command(look: Examine, pool: asyncpg.Pool) -> None:
     from db.repositories.queues import Queues
 

@@ -7,9 +7,9 @@ import pytest
 from db.pool import Pool
 from pipeline.domain import StageName
 from pipeline.errors import Rejected
-from tests.integration.workers.runs import add_channel, begin, status, value
+from tests.integration.workers.runs import add_channel, begin, value
 from workers.channels import NotFound
-from workers.runs import RunRequest, parse_request, reconcile, start_run_once
+from workers.runs import RunRequest, parse_request, start_run_once
 
 
 async def test_run_has_a_video_six_steps_and_one_job(pool: Pool) -> None:
@@ -59,30 +59,3 @@ async def test_paused_channel_starts_nothing(pool: Pool) -> None:
 def test_request_with_a_wrong_field_names_it(payload: dict[str, object], said: str) -> None:
     with pytest.raises(Rejected, match=said):
         parse_request(payload)
-
-
-async def test_run_whose_job_is_gone_gets_a_new_one(pool: Pool) -> None:
-    await add_channel(pool)
-    started = await begin(pool)
-    assert await reconcile(pool) == 0
-    await pool.execute("DELETE FROM queue.job_queue")
-    assert await reconcile(pool) == 1
-    assert await reconcile(pool) == 0
-    payload = await value(pool, "SELECT payload->>'execution_id' FROM queue.job_queue")
-    assert payload == str(started.execution_id)
-
-
-async def test_run_whose_job_failed_for_good_fails_with_its_error(pool: Pool) -> None:
-    await add_channel(pool)
-    started = await begin(pool)
-    await pool.execute(
-        "UPDATE queue.job_queue SET status = 'failed', last_error = 'killed its worker thrice'"
-    )
-    assert await reconcile(pool) == 1
-    run = await pool.fetchrow("SELECT status, error_message, completed_at FROM workflow_executions")
-    assert run["status"] == "failed"
-    assert run["error_message"] == "trend_pick: killed its worker thrice"
-    assert run["completed_at"] is not None
-    assert await value(pool, "SELECT status FROM videos") == "failed"
-    assert await value(pool, "SELECT status FROM workflow_steps WHERE step_no = 1") == "failed"
-    assert await status(pool, started.execution_id) == "failed"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import children
 from pipeline.errors import Transient
-from pipeline.render import children
 
 PYTHON = [sys.executable, "-I", "-c"]
 
@@ -102,7 +102,7 @@ def test_child_dies_with_a_parent_that_is_killed() -> None:
             *PYTHON,
             (
                 "import asyncio, sys\n"
-                "from pipeline.render import children\n"
+                "from pipeline import children\n"
                 "async def main():\n"
                 "    child = await children.start([sys.executable, '-I', '-c',"
                 " 'print(1, flush=True); import time; time.sleep(600)'])\n"

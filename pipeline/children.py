@@ -1,4 +1,4 @@
-"""Starting, running and ending child processes so that none outlives its purpose.
+"""Starting, running and ending child processes so that none outlives its purpose: the one place.
 
 A child leads a session of its own, dies with the thread that started it (`launch`), has limits, and
 is killed with its whole group on cancellation or when its time is up. Start children from the event
@@ -36,6 +36,10 @@ class Limits:
     file_bytes: int = 64 * 2**30
 
 
+class TooSlow(Transient):
+    """A child was killed with its group because its time was up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a finished child wrote."""
@@ -51,18 +55,25 @@ def command(program: Sequence[str], limits: Limits | None = None) -> list[str]:
     return [sys.executable, "-I", "-S", _LAUNCHER, *map(str, numbers), *program]
 
 
-async def run(program: Sequence[str], *, purpose: str, timeout_seconds: float) -> Answer:
-    """Run a program to its end.
+async def run(
+    program: Sequence[str],
+    *,
+    purpose: str,
+    timeout_seconds: float,
+    stdin: bytes | None = None,
+    limits: Limits | None = None,
+) -> Answer:
+    """Run a program to its end; `stdin` is what it reads.
 
-    Raises `Transient` with the end of its stderr when it fails or takes too long; killed, with its
-    group, when cancelled.
+    Raises `Transient` with the end of its stderr when it fails, `TooSlow` when it takes too long;
+    killed, with its group, when cancelled.
     """
-    child = await start(program)
+    child = await start(program, stdin=stdin is not None, limits=limits)
     try:
         async with asyncio.timeout(timeout_seconds):
-            stdout, stderr = await child.communicate()
+            stdout, stderr = await child.communicate(stdin)
     except TimeoutError as error:
-        raise Transient(f"{purpose}: not done after {timeout_seconds:.0f} s; killed.") from error
+        raise TooSlow(f"{purpose}: not done after {timeout_seconds:.0f} s; killed.") from error
     finally:
         await end(child)
     text = stderr.decode("utf-8", "replace")
@@ -71,10 +82,12 @@ async def run(program: Sequence[str], *, purpose: str, timeout_seconds: float) -
     return Answer(stdout, text)
 
 
-async def start(program: Sequence[str], *, stdin: bool = False) -> asyncio.subprocess.Process:
+async def start(
+    program: Sequence[str], *, stdin: bool = False, limits: Limits | None = None
+) -> asyncio.subprocess.Process:
     """Start a program with its output piped; the caller `end`s it."""
     return await asyncio.create_subprocess_exec(
-        *command(program),
+        *command(program, limits),
         stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
