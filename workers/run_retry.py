@@ -9,6 +9,7 @@ from uuid import UUID
 from db.errors import UniqueViolated
 from db.pool import Connection
 from db.repositories.accounts import Accounts
+from db.repositories.calls import Calls
 from db.repositories.run_control import LockedStep, RunControl, StepCharge
 from db.repositories.uploads import Upload, Uploads
 from pipeline.domain import ExecutionStatus, StageName, StepStatus
@@ -102,6 +103,10 @@ async def begin_again(connection: Connection, run: HeldRun, step: LockedStep) ->
     if untouched is not None and await Uploads(connection).abandon(upload_id=untouched.id):
         await Accounts(connection).release(execution_id=run.id)
     await cancel_jobs(connection, run, note=f"the run goes on from {step.step_name}")
+    for done in run.steps:
+        if done.step_no >= step.step_no and done.status == StepStatus.SUCCESS:
+            # Done anew, so paid anew; what a step that failed was answered is of use to it.
+            await Calls(connection).set_aside(step_id=done.id, reason="the step is done again")
     control = RunControl(connection)
     await control.reset_steps(execution_id=run.id, step_no=step.step_no)
     new_film = step.step_no <= step_of(run, StageName.RENDER).step_no
