@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -30,6 +30,7 @@ from workers.booking import book
 from workers.queue.listening import pause_before
 
 T = TypeVar("T")
+NEARBY = timedelta(hours=1)
 log = structlog.get_logger()
 
 
@@ -66,10 +67,11 @@ class CallBook:
             )
 
     async def sought(self, request: CallRequest, known: Try) -> SoughtCall:
-        """What a look-up must know of an attempt."""
+        """What a look-up must know of an attempt: also what is surely another's, this step's or any
+        other's, that may lie in the same time at the vendor."""
         async with acquired(self._pool) as connection:
             booked = await Calls(connection).list_references(
-                service=request.service, call_id=known.id, since=known.created_at
+                service=request.service, call_id=known.id, since=known.created_at - NEARBY
             )
         return SoughtCall(known.id, known.created_at, known.provider_ref, booked)
 

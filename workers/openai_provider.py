@@ -69,5 +69,13 @@ def make_writer(settings: Settings, stack: AsyncExitStack) -> Callable[[CallLedg
         model=settings.openai_model,
         api_key=settings.openai_api_key or "",
         pricing=make_pricing(settings),
+        background=_in_background(settings),
     )
     return partial(OpenAIWriter, client, options)
+
+
+def _in_background(settings: Settings) -> bool:
+    """Other servers that speak the API may not have responses in the background."""
+    if settings.openai_background == "auto":
+        return settings.openai_base_url == OPENAI_BASE_URL
+    return settings.openai_background == "on"

@@ -103,6 +103,9 @@ class Settings(BaseModel):
     openai_organization: str | None = _variable("OPENAI_ORG_ID")
     openai_project: str | None = _variable("OPENAI_PROJECT_ID")
     openai_model: str = _variable("YTEMPIRE_OPENAI_MODEL", "gpt-6-sol")
+    openai_background: Literal["auto", "on", "off"] = _variable(
+        "YTEMPIRE_OPENAI_BACKGROUND", "auto"
+    )
     openai_concurrency: Concurrency = _variable("YTEMPIRE_OPENAI_CONCURRENCY", 8)
     elevenlabs_api_key: str | None = _secret("ELEVENLABS_API_KEY")
     elevenlabs_base_url: HttpUrl = _variable(

@@ -33,7 +33,43 @@ class Try:
     size_bytes: int | None
 
 
-ROWS = {"call_list_tries": Try}
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call without a known end, as a person looks at it."""
+
+    id: UUID
+    execution_id: UUID
+    step: str
+    service: str
+    operation: str
+    status: str
+    try_no: int
+    provider_ref: str | None
+    amount_reserved: Decimal
+    error_message: str | None
+    created_at: datetime
+    settle_at: datetime
+    run_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCall:
+    """A call and what it was made for."""
+
+    id: UUID
+    step_id: UUID
+    execution_id: UUID
+    step: str
+    video_id: UUID | None
+    service: str
+    operation: str
+    status: str
+    amount_reserved: Decimal
+    settle_at: datetime
+    settled: bool
+
+
+ROWS = {"call_list_tries": Try, "call_list_open": OpenCall, "call_find": FoundCall}
 
 
 class Calls:
@@ -161,3 +197,22 @@ class Calls:
 
     async def sum_costs(self, *, step_id: UUID) -> None:
         await _SQL["call_sum_costs"].exec(self._connection, step_id=step_id)
+
+    async def list_open(self) -> list[OpenCall]:
+        return [OpenCall(**row) for row in await _SQL["call_list_open"].many(self._connection)]
+
+    async def list_ids_like(self, *, prefix: str) -> list[UUID]:
+        """At most two ids that begin with the prefix."""
+        rows = await _SQL["call_list_ids_like"].many(self._connection, prefix=prefix)
+        return [row["id"] for row in rows]
+
+    async def find(self, *, call_id: UUID) -> FoundCall:
+        return FoundCall(**await _SQL["call_find"].one(self._connection, call_id=call_id))
+
+    async def resolve(self, *, call_id: UUID, amount: Decimal | None, error: str) -> bool:
+        """False when the call has an outcome, or may still take effect."""
+        return bool(
+            await _SQL["call_resolve"].exec(
+                self._connection, call_id=call_id, amount=amount, error=error
+            )
+        )

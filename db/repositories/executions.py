@@ -225,6 +225,13 @@ class Executions:
         )
         return [ExecutionWoken(**row) for row in rows]
 
+    async def wake(self, *, execution_id: UUID, step: StageName) -> int | None:
+        """The run's priority; None when it does not wait at this step."""
+        row = await _SQL["execution_wake"].maybe(
+            self._connection, execution_id=execution_id, step=step
+        )
+        return row["priority"] if row else None
+
     async def count_going_on(self, *, horizon_seconds: float) -> int:
         row = await _SQL["execution_count_going_on"].one(
             self._connection, horizon_seconds=horizon_seconds

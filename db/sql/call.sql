@@ -88,3 +88,37 @@ UPDATE workflow_executions e
                 WHERE k.workflow_execution_id = e.id)
   FROM step
  WHERE e.id = step.execution_id;
+
+-- name: call_list_open :many
+-- parameters: none
+-- Calls that nobody knows the end of, and those that have settled and were not looked up yet.
+SELECT c.id, s.execution_id, s.step_name AS step, c.service, c.operation, c.status, c.try_no,
+       c.provider_ref, c.amount_reserved, c.error_message, c.created_at, c.settle_at,
+       e.status AS run_status
+  FROM provider_calls c
+  JOIN workflow_steps s ON s.id = c.step_id
+  JOIN workflow_executions e ON e.id = s.execution_id
+ WHERE c.status = 'unknown' OR (c.status = 'intent' AND c.settle_at < clock_timestamp())
+ ORDER BY c.created_at
+ LIMIT 1000;
+
+-- name: call_list_ids_like :many
+-- parameters: prefix
+SELECT id FROM provider_calls WHERE id::text LIKE $1 || '%' LIMIT 2;
+
+-- name: call_find :one
+-- parameters: call_id
+SELECT c.id, c.step_id, s.execution_id, s.step_name AS step, e.video_id, c.service, c.operation,
+       c.status, c.amount_reserved, c.settle_at, c.settle_at <= clock_timestamp() AS settled
+  FROM provider_calls c
+  JOIN workflow_steps s ON s.id = c.step_id
+  JOIN workflow_executions e ON e.id = s.execution_id
+ WHERE c.id = $1;
+
+-- name: call_resolve :exec
+-- parameters: call_id, amount, error
+-- A person's word. No row: it has an outcome by now, or may still take effect.
+UPDATE provider_calls
+   SET status = 'failed', amount_actual = $2, error_message = $3
+ WHERE id = $1
+   AND (status = 'unknown' OR (status = 'intent' AND settle_at <= clock_timestamp()));

@@ -157,3 +157,11 @@ UPDATE workflow_executions e
    AND e.status = 'waiting' AND e.current_step IN ('upload', 'analytics_pull')
    AND (c.auto_publish OR e.approved_at IS NOT NULL)
 RETURNING e.id AS execution_id, e.current_step AS step, e.priority;
+
+-- name: execution_wake :maybe
+-- parameters: execution_id, step
+-- A run that waits for a person at this step goes on; what it was approved for stays as it is.
+UPDATE workflow_executions
+   SET status = 'queued', error_message = NULL, heartbeat_at = clock_timestamp()
+ WHERE id = $1 AND status = 'waiting' AND current_step = $2
+RETURNING priority;

@@ -18,13 +18,16 @@ from elevenlabs.core.request_options import RequestOptions
 
 from pipeline.calls import Absence, CallRequest, Note, RawAnswer, SoughtCall, Verdict
 from pipeline.domain import Charge
-from pipeline.errors import Ambiguous
+from pipeline.errors import Ambiguous, Transient
 from pipeline.providers.elevenlabs_errors import SERVICE, translated
+from pipeline.providers.elevenlabs_history import TooMany, Wanted, find_recording
 from pipeline.providers.prices import CharacterPrice, character_cost
 from pipeline.providers.refusals import quoted
 
 OPERATION = "speech"
 CALL_TIMEOUT_SECONDS = 240
+
+NO_HISTORY = frozenset({401, 403, 404, 405})
 
 _KEPT_HEADERS = ("content-type", "request-id", "character-cost")
 _ARRIVED: ContextVar[list[httpx.Response] | None] = ContextVar("arrived", default=None)
@@ -126,8 +129,27 @@ class SpeechCall:
         return RawAnswer(reply.content, kept, milliseconds, datetime.now(UTC))
 
     async def find(self, sought: SoughtCall) -> RawAnswer | Absence:
-        """See `PaidCall`."""
-        return Absence.CANNOT_TELL
+        """See `PaidCall`. Asks the account's history, which a key for text to speech alone may not
+        read, and a server of one's own may not have: then nobody can tell."""
+        wanted = Wanted(
+            text=self._asked["text"],
+            voice_id=self._options.voice_id,
+            model=self._options.model,
+            within=CALL_TIMEOUT_SECONDS,
+        )
+        try:
+            found = await find_recording(self._client, wanted, sought)
+        except TooMany:
+            return Absence.CANNOT_TELL
+        except (ApiError, httpx.HTTPError) as error:
+            if isinstance(error, ApiError) and error.status_code in NO_HISTORY:
+                return Absence.CANNOT_TELL
+            raise translated(error, secret=self._options.api_key) from None
+        except (ParsingError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise Transient(
+                f"ElevenLabs' history is not what its interface says ({type(error).__name__})"
+            ) from None
+        return Absence.NOT_MADE if found is None else found
 
     def judge(self, answer: RawAnswer) -> Verdict:
         """See `PaidCall`. Characters as the cost header says; estimated, and marked so, where it

@@ -140,7 +140,7 @@ class ElevenLabsNarrator:
         """The samples and the words' times; `Unusable` for what is no recording of these words."""
         try:
             audio = base64.b64decode(str(data.get("audio_base64") or ""), validate=True)
-            pcm = await samples_of(audio, self._format)
+            pcm = await samples_of(audio, self._format_of(data))
         except (binascii.Error, ValueError, NoAudio) as error:
             raise Unusable(f"it is no audio ({quoted(error)})") from error
         rate = self._format.rate
@@ -150,6 +150,12 @@ class ElevenLabsNarrator:
         if spans is None:
             return _Take(pcm, _estimated(pcm, words, rate), request_id)
         return _Take(pcm, spans, request_id)
+
+    def _format_of(self, data: dict[str, Any]) -> AudioFormat:
+        """What was asked for; the history may keep a recording in another codec, and says so."""
+        if "mpeg" in str(data.get("content_type", "")):
+            return AudioFormat("mp3", self._format.rate)
+        return self._format
 
 
 def _check_length(duration: float, text: str) -> None:

@@ -1,9 +1,17 @@
-"""One call of the Responses API, as the ledger keeps it."""
+"""One call of the Responses API, as the ledger keeps it.
 
+In the background, a response has its id before it costs anything: the id is noted in the ledger,
+and whoever comes after a crash asks for that response instead of paying for another. In the
+foreground the id comes with the answer, and an answer that was lost cannot be asked for: the API
+lists stored chat completions, and no responses.
+"""
+
+import asyncio
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from time import monotonic
 from typing import Any
@@ -13,6 +21,7 @@ import openai
 from openai.types.responses import ResponseInputParam
 
 from pipeline.calls import Absence, CallRequest, Note, RawAnswer, SoughtCall, Verdict
+from pipeline.errors import Ambiguous, Deferred
 from pipeline.providers.openai_answer import (
     OPERATION,
     Pricing,
@@ -26,9 +35,14 @@ from pipeline.providers.prices import TokenUsage, token_cost
 
 CALL_TIMEOUT_SECONDS = 240.0
 OUTPUT_TOKENS = 12_000
+POLL_TIMEOUT_SECONDS = 30.0
+FIRST_POLL_SECONDS = 0.5
+LONGEST_POLL_SECONDS = 5.0
+UNFINISHED = ("queued", "in_progress")
 MARK = "ytempire_call"
 """The key in a stored response's metadata under which our name for the call is."""
 
+_SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _KEPT_HEADERS = ("content-type", "x-request-id", "openai-processing-ms")
 
 
@@ -39,6 +53,7 @@ class OpenAIOptions:
     model: str
     api_key: str
     pricing: Pricing
+    background: bool = False
     output_tokens: int = OUTPUT_TOKENS
 
     def __repr__(self) -> str:
@@ -94,7 +109,7 @@ class ScriptCall:
         return token_cost(usage, price)
 
     async def send(self, call_id: UUID, note: Note) -> RawAnswer:
-        """See `PaidCall`. The response is stored at OpenAI with our name for it."""
+        """See `PaidCall`. The response is stored at the service with our name for it."""
         options = self._options
         began = monotonic()
         try:
@@ -104,6 +119,7 @@ class ScriptCall:
                 input=_input(self._conversation),
                 text_format=Draft,
                 max_output_tokens=options.output_tokens,
+                background=True if options.background else openai.omit,
                 store=True,
                 metadata={MARK: str(call_id)},
                 timeout=CALL_TIMEOUT_SECONDS,
@@ -111,12 +127,56 @@ class ScriptCall:
         except openai.OpenAIError as error:
             # Not chained: the client's error holds the request, and with it the key.
             raise translated(error, secret=options.api_key) from None
-        reply = raw.http_response
-        return _raw(reply.content, reply.headers, began)
+        first = _raw(raw.http_response.content, raw.http_response.headers, began)
+        answer = first
+        if (id_ := _unfinished(answer)) is not None:
+            await note(id_)
+            answer = await self._finished(id_, began)
+        milliseconds = round((monotonic() - began) * 1000)
+        return replace(answer, headers=first.headers, milliseconds=milliseconds)
+
+    async def _finished(self, id_: str, began: float) -> RawAnswer:
+        """The response once it is finished; asking costs nothing, so what fails is asked again.
+
+        Raises `Ambiguous` when nobody waits any longer, and for a response that is not there.
+        """
+        pause = FIRST_POLL_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+            try:
+                answer = await self._retrieved(id_)
+            except openai.NotFoundError:
+                raise Ambiguous("OpenAI does not know its own response", answered=True) from None
+            except openai.OpenAIError:
+                answer = None
+            if answer is not None and _unfinished(answer) is None:
+                return answer
+            if monotonic() - began > CALL_TIMEOUT_SECONDS:
+                raise Ambiguous("OpenAI has not finished its response yet")
+
+    async def _retrieved(self, id_: str) -> RawAnswer:
+        raw = await self._client.responses.with_raw_response.retrieve(
+            id_, timeout=POLL_TIMEOUT_SECONDS
+        )
+        return _raw(raw.http_response.content, raw.http_response.headers, monotonic())
 
     async def find(self, sought: SoughtCall) -> RawAnswer | Absence:
         """See `PaidCall`. Stored responses can be read by their id, and not be searched."""
-        return Absence.CANNOT_TELL
+        if sought.reference is None:
+            return Absence.CANNOT_TELL
+        try:
+            answer = await self._retrieved(sought.reference)
+            if _unfinished(answer) is not None:
+                answer = await self._finished(sought.reference, monotonic())
+        except openai.NotFoundError:
+            return Absence.NOT_MADE
+        except openai.OpenAIError as error:
+            raise translated(error, secret=self._options.api_key) from None
+        except Ambiguous as error:
+            wait = timedelta(seconds=LONGEST_POLL_SECONDS)
+            raise Deferred(str(error), until=datetime.now(UTC) + wait) from None
+        return replace(answer, headers={**answer.headers, "x-request-id": sought.reference})
 
     def judge(self, answer: RawAnswer) -> Verdict:
         """See `PaidCall`."""
@@ -135,6 +195,18 @@ class ScriptCall:
             reference=id_[:200] if isinstance(id_, str) else None,
             reusable=not is_over_without_answer(document),
         )
+
+
+def _unfinished(answer: RawAnswer) -> str | None:
+    """The id of a response that is still under way; None for anything else."""
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or document.get("status") not in UNFINISHED:
+        return None
+    id_ = document.get("id")
+    return id_ if isinstance(id_, str) and _SAFE_ID.fullmatch(id_) else None
 
 
 def _input(conversation: Sequence[dict[str, Any]]) -> ResponseInputParam:

@@ -6,7 +6,9 @@ import base64
 import functools
 import itertools
 import subprocess
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import imageio_ffmpeg
@@ -66,11 +68,17 @@ def alignment_of(text: str) -> dict[str, Any]:
 
 
 class ElevenLabsServer(VendorServer):
-    """The root of an ElevenLabs with one key, two voices and a few models."""
+    """The root of an ElevenLabs with one key, two voices and a few models. `history` are the
+    recordings that it made, oldest first, whatever the caller saw of them; `may_read_history` is a
+    right of the key, and `page_size` the most that a page of it holds."""
 
     def __init__(self, *, key: str = KEY) -> None:
         super().__init__()
         self.key = key
+        self.history: list[dict[str, Any]] = []
+        self.may_read_history = True
+        self.page_size = 1000
+        self._audio: dict[str, tuple[bytes, str]] = {}
         self.characters = {"character_count": 2_500, "character_limit": 10_000}
         self._numbers = itertools.count(1)
 
@@ -82,6 +90,8 @@ class ElevenLabsServer(VendorServer):
         if asked.method == "GET" and asked.path == "/v1/models":
             return Reply(200, [{"model_id": name, "name": name} for name in MODELS])
         parts = asked.path.strip("/").split("/")
+        if asked.method == "GET" and parts[:2] == ["v1", "history"]:
+            return self._remembered(asked, parts[2:])
         if (
             asked.method == "POST"
             and parts[:2] == ["v1", "text-to-speech"]
@@ -107,14 +117,81 @@ class ElevenLabsServer(VendorServer):
             "current-concurrent-requests": "1",
             "maximum-concurrent-requests": "5",
         } | changed.pop("headers", {})
+        audio = audio_for(text, output_format)
         body = {
-            "audio_base64": base64.b64encode(audio_for(text, output_format)).decode(),
+            "audio_base64": base64.b64encode(audio).decode(),
             "alignment": alignment_of(text),
             "normalized_alignment": alignment_of(text),
             **changed,
         }
+        self._remember(asked, audio, headers)
         kept = {name: value for name, value in headers.items() if value is not None}
         return Reply(200, body, kept)
+
+    def loses(self, asked: Asked) -> Reply:
+        """To be planned: the text is spoken and charged, and the connection breaks."""
+        return replace(self.spoken(asked), lost=True)
+
+    def _remember(self, asked: Asked, audio: bytes, headers: dict[str, Any]) -> None:
+        request = asked.json()
+        id_ = f"item_{len(self.history) + 1}"
+        used = sum(i["character_count_change_to"] for i in self.history[-1:])
+        aligned = alignment_of(request["text"])
+        output_format = asked.query.get("output_format", ["mp3_44100_128"])[0]
+        kind = "audio/mpeg" if output_format.startswith("mp3") else "audio/pcm"
+        self._audio[id_] = (audio, kind)
+        self.history.append(
+            {
+                "history_item_id": id_,
+                "request_id": headers["request-id"],
+                "voice_id": asked.path.split("/")[3],
+                "model_id": request.get("model_id", "eleven_multilingual_v2"),
+                "text": request["text"],
+                "date_unix": int(time.time()),
+                "character_count_change_from": used,
+                "character_count_change_to": used + len(request["text"]),
+                "content_type": kind,
+                "state": "created",
+                "source": "TTS",
+                "alignments": {"alignment": aligned, "normalized_alignment": aligned},
+                "output_format": output_format,
+            }
+        )
+
+    def _remembered(self, asked: Asked, rest: list[str]) -> Reply:
+        if not self.may_read_history:
+            return refused(401, "missing_permissions", "The key misses speech_history_read.")
+        if len(rest) == 2 and rest[1] == "audio" and rest[0] in self._audio:
+            audio, kind = self._audio[rest[0]]
+            return Reply(200, audio, media_type=kind)
+        if rest:
+            return refused(404, "history_item_not_found", f"There is no item {rest[0]}.")
+        query = {name: values[0] for name, values in asked.query.items()}
+        size = int(query.get("page_size", 100))
+        if size > 1000:
+            return Reply(422, {"detail": [{"loc": ["query", "page_size"], "msg": "Too large"}]})
+        if "model_id" in query and "source" not in query:
+            return Reply(422, {"detail": [{"loc": ["query", "source"], "msg": "Field required"}]})
+        found = [
+            item
+            for item in reversed(self.history)
+            if query.get("voice_id", item["voice_id"]) == item["voice_id"]
+            and int(query.get("date_after_unix", 0)) <= item["date_unix"]
+            and item["date_unix"] < int(query.get("date_before_unix", 2**40))
+        ]
+        ids = [item["history_item_id"] for item in found]
+        after = query.get("start_after_history_item_id")
+        begin = ids.index(after) + 1 if after in ids else 0
+        page = found[begin : begin + min(size, self.page_size)]
+        return Reply(
+            200,
+            {
+                "history": page,
+                "last_history_item_id": page[-1]["history_item_id"] if page else None,
+                "has_more": begin + len(page) < len(found),
+                "scanned_until": None,
+            },
+        )
 
     def says(self, **changed: Any) -> Callable[[Asked], Reply]:
         """To be planned: a recording, changed."""

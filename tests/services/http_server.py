@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,12 +30,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent back. `body` is sent as it is when it is bytes, else as JSON."""
+    """What is sent back. `body` is sent as it is when it is bytes, else as JSON. Of a `lost` reply
+    the caller sees a connection that breaks, of a `late` one nothing for so many seconds: what was
+    asked for has been done all the same."""
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     media_type: str = "application/json"
+    lost: bool = False
+    late: float = 0.0
 
     def content(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -104,6 +110,12 @@ def _handler(owner: VendorServer) -> type[BaseHTTPRequestHandler]:
                 body=self.rfile.read(length),
             )
             reply = owner.handle(asked)
+            if reply.late:
+                time.sleep(reply.late)
+            if reply.lost:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
             content = reply.content()
             self.send_response(reply.status)
             self.send_header("Content-Type", reply.media_type)

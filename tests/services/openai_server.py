@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 from tests.services.http_server import Asked, Reply, VendorServer
@@ -87,11 +88,16 @@ OUT_OF_CREDIT = error(
 
 
 class OpenAIServer(VendorServer):
-    """`/v1` of an OpenAI with one key and a few models."""
+    """`/v1` of an OpenAI with one key and a few models. `charged` are the responses that it made,
+    by their id, whatever the caller saw of them; a response in the background is asked for
+    `polls` times before it is finished."""
 
     def __init__(self, *, key: str = KEY) -> None:
         super().__init__()
         self.key = key
+        self.polls = 1
+        self.charged: dict[str, dict[str, Any]] = {}
+        self._asked_for: dict[str, int] = {}
         self._numbers = itertools.count(1)
 
     @property
@@ -110,6 +116,8 @@ class OpenAIServer(VendorServer):
                 return Reply(200, _model(name)) if name in MODELS else _no_model(name)
             case "POST", "/v1/responses":
                 return self._respond(asked)
+            case "GET", path if path.startswith("/v1/responses/"):
+                return self._stored(path.rpartition("/")[2])
         return error(404, None, f"Invalid URL ({asked.method} {asked.path})")
 
     def _respond(self, asked: Asked) -> Reply:
@@ -119,14 +127,31 @@ class OpenAIServer(VendorServer):
         problem = _problem(request)
         if problem:
             return error(400, "invalid_value", problem)
-        planned = self.planned(asked)
-        if planned is not None:
-            return planned
-        return self.completed(asked, [message(json.dumps(script(data_of(asked))))])
+        reply = self.planned(asked) or self.completed(
+            asked, [message(json.dumps(script(data_of(asked))))]
+        )
+        if not request.get("background") or not isinstance(reply.body, dict) or reply.lost:
+            return reply
+        if reply.status != 200:
+            return reply
+        queued = {**reply.body, "status": "queued", "output": [], "usage": None}
+        return replace(reply, body=queued)
+
+    def _stored(self, id_: str) -> Reply:
+        """A response is kept unless it was asked not to be; one in the background takes a while."""
+        kept = self.charged.get(id_)
+        if kept is None or kept["store"] is False:
+            return error(404, None, f"Response with id '{id_}' not found.")
+        asked_for = self._asked_for[id_] = self._asked_for.get(id_, 0) + 1
+        body = kept["body"]
+        if kept["background"] and asked_for <= self.polls:
+            body = {**body, "status": "in_progress", "output": [], "usage": None}
+        return Reply(200, body, {"x-request-id": f"req_get_{id_}_{asked_for}"})
 
     def completed(self, asked: Asked, items: list[dict[str, Any]], /, **changed: Any) -> Reply:
         """A response object around an output, with usage and a request id of its own."""
         number = next(self._numbers)
+        request = asked.json()
         body = {
             "id": f"resp_{number}",
             "object": "response",
@@ -135,7 +160,7 @@ class OpenAIServer(VendorServer):
             "error": None,
             "incomplete_details": None,
             "instructions": asked.json()["instructions"],
-            "metadata": {},
+            "metadata": request.get("metadata", {}),
             "model": f"{asked.json()['model']}-2026-09-15",
             "output": [{"type": "reasoning", "id": "rs_1", "summary": []}, *items],
             "parallel_tool_calls": True,
@@ -147,7 +172,17 @@ class OpenAIServer(VendorServer):
             "usage": USAGE,
             **changed,
         }
+        self.charged[f"resp_{number}"] = {
+            "body": body,
+            "store": request.get("store", True),
+            "background": request.get("background", False),
+        }
         return Reply(200, body, {"x-request-id": f"req_{number}"})
+
+    def loses(self, asked: Asked) -> Reply:
+        """To be planned: the script is written and charged, and the connection breaks."""
+        made = self.completed(asked, [message(json.dumps(script(data_of(asked))))])
+        return replace(made, lost=True)
 
     def says(self, text: str, **changed: Any) -> Any:
         """To be planned: an answer with this text."""
@@ -181,6 +216,14 @@ def _problem(request: dict[str, Any]) -> str | None:
             return "Invalid value for 'input[].role'."
         if not isinstance(item.get("content"), str):
             return "Invalid type for 'input[].content'."
+    if request.get("background") and request.get("store") is False:
+        return "Background mode requires 'store' to be true."
+    metadata = request.get("metadata", {})
+    if len(metadata) > 16 or any(
+        not isinstance(value, str) or len(name) > 64 or len(value) > 512
+        for name, value in metadata.items()
+    ):
+        return "Invalid 'metadata'."
     text_format = request.get("text", {}).get("format", {})
     if text_format.get("type") != "json_schema" or not text_format.get("strict"):
         return "Missing required parameter: 'text.format'."

@@ -24,6 +24,7 @@ from workers.cli import (
     run_control,
     serve,
     trend,
+    unknown,
     worker,
     workflow,
 )
@@ -63,6 +64,7 @@ app.add_typer(channel.app, name="channel")
 app.add_typer(account.app, name="account")
 app.add_typer(trend.app, name="trend")
 app.add_typer(cost.app, name="cost")
+app.add_typer(unknown.app, name="unknown")
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(key.app, name="key")
 app.add_typer(database.app, name="db")

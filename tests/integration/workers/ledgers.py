@@ -27,6 +27,10 @@ CANARY = b"The canary sings at noon."
 PRICE = Decimal("0.25")
 
 
+class Killed(BaseException):
+    """The process ends here: nothing after it runs."""
+
+
 @dataclass
 class Vendor:
     """Counts what it does. `during` runs between the work and the answer; what it raises is what

@@ -12,13 +12,15 @@ from uuid import UUID
 import pytest
 
 from db.errors import Unavailable
-from db.pool import Pool, open_pool
+from db.pool import Pool, open_pool, transaction
 from pipeline.calls import Note
+from pipeline.domain import StageName
 from pipeline.errors import Ambiguous, Deferred, LostClaim, Rejected, Transient, Waiting
 from tests.integration.workers.ledgers import (
     CANARY,
     PRICE,
     Bench,
+    Killed,
     SmallCall,
     Vendor,
     make_bench,
@@ -27,6 +29,7 @@ from tests.services.postgres import SessionFolder
 from tests.services.queue_postgres import MortalServer
 from workers.ledger import LedgerOptions
 from workers.provider_gate import ProviderGate
+from workers.run_retry import retry_run
 
 
 @pytest.fixture
@@ -37,10 +40,6 @@ async def bench(pool: Pool, tmp_path: Path) -> Bench:
 @pytest.fixture
 def vendor() -> Vendor:
     return Vendor()
-
-
-class Killed(BaseException):
-    """The process ends here: nothing after it runs."""
 
 
 async def killed(call_id: UUID, note: Note) -> None:
@@ -359,3 +358,24 @@ async def test_no_connection_is_held_while_a_call_runs(
     finally:
         await single.close()
     assert vendor.sent == 1
+
+
+async def test_retry_of_a_recorded_step_asks_anew_and_one_of_a_failed_step_does_not(
+    bench: Bench, vendor: Vendor
+) -> None:
+    await (await bench.claim()).make(SmallCall(vendor))
+    failed = "UPDATE workflow_executions SET status = 'failed', current_step = $1"
+    await bench.pool.execute("UPDATE workflow_steps SET status = 'failed' WHERE step_no = 2")
+    await bench.pool.execute(failed, "script")
+    async with transaction(bench.pool) as connection:
+        await retry_run(connection, bench.execution_id, from_step=StageName.SCRIPT)
+    await (await bench.claim()).make(SmallCall(vendor))
+    assert vendor.sent == 1
+
+    await bench.pool.execute("UPDATE workflow_steps SET status = 'success' WHERE step_no = 2")
+    await bench.pool.execute(failed, "voice")
+    async with transaction(bench.pool) as connection:
+        await retry_run(connection, bench.execution_id, from_step=StageName.SCRIPT)
+    await (await bench.claim()).make(SmallCall(vendor))
+    assert vendor.sent == 2
+    assert await bench.booked() == [PRICE, PRICE]
