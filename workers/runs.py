@@ -22,6 +22,7 @@ from workers.callbacks import announce_run
 from workers.channels import NotFound, channel_from_row, require_channel
 
 WORKFLOW = "line"
+TRIGGERED_TYPE = "content_generation"  # of workflows that start runs
 UNTITLED = "Untitled"
 
 
