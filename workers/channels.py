@@ -48,6 +48,7 @@ class NewChannel:
     vertical: bool = False
     youtube_channel_id: str | None = None
     playlist_id: str | None = None
+    upload_schedule: Mapping[str, Any] | None = None
 
 
 def video_format(resolution: str, *, vertical: bool) -> VideoFormat:
@@ -125,6 +126,7 @@ async def _insert(channels: Channels, new: NewChannel, host_channel: str | None)
         auto_publish=new.auto_publish,
         quality_settings=quality,
         playlist_id=new.playlist_id,
+        upload_schedule=new.upload_schedule,
     )
     if channel_id is None:
         raise NameTaken(f"there is a channel named {new.name!r} already")

@@ -22,6 +22,7 @@ from pipeline.stages.metadata import clip_title
 from workers.channels import NotFound, channel_from_row, require_channel
 
 WORKFLOW = "line"
+TRIGGERED_TYPE = "content_generation"  # of workflows that start runs
 UNTITLED = "Untitled"
 
 

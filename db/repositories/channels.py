@@ -23,9 +23,12 @@ class ChannelRow:
     status: str
     videos_per_day: int
     auto_publish: bool
+    automation_enabled: bool
     quality_settings: Mapping[str, Any]
+    upload_schedule: Mapping[str, Any]
     youtube_category_id: str | None
     playlist_id: str | None
+    status_reason: str | None
     created_at: datetime
 
 
@@ -55,6 +58,7 @@ class Channels:
         auto_publish: bool,
         quality_settings: Mapping[str, Any],
         playlist_id: str | None = None,
+        upload_schedule: Mapping[str, Any] | None = None,
     ) -> UUID | None:
         """None when the name, or the YouTube channel, is taken."""
         row = await _SQL["channel_insert"].maybe(
@@ -68,6 +72,7 @@ class Channels:
             auto_publish=auto_publish,
             quality_settings=quality_settings,
             playlist_id=playlist_id,
+            upload_schedule=upload_schedule or {},
         )
         return row["id"] if row else None
 
@@ -94,6 +99,34 @@ class Channels:
         """At most two ids that begin with the prefix."""
         rows = await _SQL["channel_list_ids_like"].many(self._connection, prefix=prefix)
         return [row["id"] for row in rows]
+
+    async def lock(self, *, channel_id: UUID) -> None:
+        """Keep the channel from changing until the transaction ends."""
+        await _SQL["channel_lock"].one(self._connection, channel_id=channel_id)
+
+    async def update(self, row: ChannelRow) -> None:
+        """Write what an operator may set, as it is in `row`."""
+        await _SQL["channel_update"].exec(
+            self._connection,
+            channel_id=row.id,
+            niche=row.niche,
+            language=row.language,
+            timezone=row.timezone,
+            videos_per_day=row.videos_per_day,
+            auto_publish=row.auto_publish,
+            automation_enabled=row.automation_enabled,
+            quality_settings=row.quality_settings,
+            playlist_id=row.playlist_id,
+            upload_schedule=row.upload_schedule,
+        )
+
+    async def set_status(self, *, channel_id: UUID, status: str, reason: str | None) -> bool:
+        """False for a channel that is neither active nor paused."""
+        return bool(
+            await _SQL["channel_set_status"].exec(
+                self._connection, channel_id=channel_id, status=status, reason=reason
+            )
+        )
 
     async def list(self) -> "list[ChannelRow]":
         return [ChannelRow(**row) for row in await _SQL["channel_list"].many(self._connection)]

@@ -26,6 +26,13 @@ class WorkflowRow:
     is_active: bool
     priority: int
     configuration: Mapping[str, Any]
+    schedule_cron: str | None
+    timezone: str
+    catch_up: str
+    next_run_at: datetime | None
+    last_run_at: datetime | None
+    last_run_status: str | None
+    last_error: str | None
     created_at: datetime
     channel_name: str | None
 
@@ -47,6 +54,10 @@ class Workflows:
         channel_id: UUID | None,
         priority: int,
         configuration: Mapping[str, Any],
+        schedule_cron: str | None = None,
+        timezone: str = "UTC",
+        catch_up: str = "latest",
+        next_run_at: datetime | None = None,
     ) -> bool:
         """False when the name is taken."""
         row = await _SQL["workflow_insert"].maybe(
@@ -56,6 +67,10 @@ class Workflows:
             channel_id=channel_id,
             priority=priority,
             configuration=configuration,
+            schedule_cron=schedule_cron,
+            timezone=timezone,
+            catch_up=catch_up,
+            next_run_at=next_run_at,
         )
         return row is not None
 
@@ -67,9 +82,9 @@ class Workflows:
         """All of them, by name."""
         return [WorkflowRow(**row) for row in await _SQL["workflow_list"].many(self._connection)]
 
-    async def set_active(self, *, name: str, is_active: bool) -> bool:
+    async def set_active(self, *, name: str, is_active: bool, next_run_at: datetime | None) -> bool:
         """False when there is no such workflow."""
         touched = await _SQL["workflow_set_active"].exec(
-            self._connection, name=name, is_active=is_active
+            self._connection, name=name, is_active=is_active, next_run_at=next_run_at
         )
         return bool(touched)

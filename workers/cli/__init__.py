@@ -13,6 +13,7 @@ from workers.channels import NotFound
 from workers.cli import (
     account,
     channel,
+    channel_change,
     cost,
     demo,
     doctor,
@@ -60,6 +61,7 @@ run.app.command()(run_control.retry)
 app.add_typer(run.app, name="run")
 app.add_typer(job.app, name="job")
 app.add_typer(queue.app, name="queue")
+channel_change.add_changes(channel.app)
 app.add_typer(channel.app, name="channel")
 app.add_typer(account.app, name="account")
 app.add_typer(trend.app, name="trend")

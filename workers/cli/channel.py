@@ -2,7 +2,6 @@
 
 import re
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
@@ -16,6 +15,7 @@ from workers.channels import (
     add_youtube_channel,
     require_channel,
 )
+from workers.cli.enqueue import read_payload
 from workers.cli.output import (
     CommandError,
     ExitCode,
@@ -27,11 +27,17 @@ from workers.cli.output import (
     short,
 )
 from workers.cli.session import session
+from workers.scheduling.slots import UploadSchedule
+from workers.scheduling.zones import BadSchedule, time_zone
 
 _PLAYLIST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _YOUTUBE_ID = re.compile(r"UC[A-Za-z0-9_-]{3,40}")
 
 app = typer.Typer(help="Channels: where videos are published.", no_args_is_help=True)
+SCHEDULE_HELP = (
+    'When videos become public: {"days": ["mon", ...], "times": ["09:00", ...], "lead_minutes": N};'
+    " @FILE, - for stdin; {} for never by itself."
+)
 
 
 @app.command()
@@ -52,23 +58,14 @@ def add(
     auto_publish: Annotated[
         bool, typer.Option("--auto-publish/--review", help="Publish without a person's approval.")
     ] = True,
+    upload_schedule: Annotated[str | None, typer.Option(help=SCHEDULE_HELP)] = None,
     json: JsonFlag = False,
 ) -> None:
     """Add a channel of the chosen host; one of the embedded host comes with its account."""
     cleaned = name.strip()
     if not cleaned or len(cleaned) > 100 or not cleaned.isprintable():
         raise CommandError("a channel's name has 1 to 100 printable characters", ExitCode.USAGE)
-    if resolution not in HEIGHTS:
-        raise CommandError(
-            f"{resolution!r} is no resolution; give one of {', '.join(HEIGHTS)}", ExitCode.USAGE
-        )
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise CommandError(
-            f"{timezone!r} is no time zone; give an IANA name such as Europe/Berlin",
-            ExitCode.USAGE,
-        ) from None
+    check_values(resolution=resolution, timezone=timezone, playlist_id=playlist_id)
     new = NewChannel(
         name=cleaned,
         niche=niche,
@@ -80,9 +77,8 @@ def add(
         vertical=vertical,
         youtube_channel_id=youtube_channel_id,
         playlist_id=playlist_id,
+        upload_schedule=read_schedule(upload_schedule) if upload_schedule else None,
     )
-    if playlist_id is not None and not _PLAYLIST_ID.fullmatch(playlist_id):
-        raise CommandError(f"{playlist_id!r} is no id of a playlist", ExitCode.USAGE)
     if youtube_channel_id is not None and not _YOUTUBE_ID.fullmatch(youtube_channel_id):
         raise CommandError(
             f"{youtube_channel_id!r} is no id of a YouTube channel: UC and 3 to 40 letters,"
@@ -108,7 +104,7 @@ def add(
 
     row = run_async(command)
     if json:
-        print_json(_shown(row))
+        print_json(shown(row))
     else:
         typer.echo(f"added channel {row.name!r} ({short(row.id)})")
 
@@ -123,7 +119,7 @@ def list_(json: JsonFlag = False) -> None:
 
     rows = run_async(command)
     if json:
-        print_json(as_items(_shown(row) for row in rows))
+        print_json(as_items(shown(row) for row in rows))
         return
     print_table(
         ("ID", "NAME", "NICHE", "LANGUAGE", "FORMAT", "STATUS", "YOUTUBE CHANNEL"),
@@ -155,12 +151,38 @@ def show(
 
     row = run_async(command)
     if json:
-        print_json(_shown(row))
+        print_json(shown(row))
         return
-    print_table(("FIELD", "VALUE"), _shown(row).items(), empty="")
+    print_table(("FIELD", "VALUE"), shown(row).items(), empty="")
 
 
-def _shown(row: ChannelRow) -> dict[str, Any]:
+def check_values(*, resolution: str | None, timezone: str | None, playlist_id: str | None) -> None:
+    """Refuse what no channel can have."""
+    if resolution is not None and resolution not in HEIGHTS:
+        raise CommandError(
+            f"{resolution!r} is no resolution; give one of {', '.join(HEIGHTS)}", ExitCode.USAGE
+        )
+    if playlist_id and not _PLAYLIST_ID.fullmatch(playlist_id):
+        raise CommandError(f"{playlist_id!r} is no id of a playlist", ExitCode.USAGE)
+    try:
+        if timezone is not None:
+            time_zone(timezone)
+    except BadSchedule as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
+
+
+def read_schedule(text: str) -> dict[str, Any]:
+    """An upload schedule as given at the command line, checked, as it is stored."""
+    try:
+        stored = read_payload(text)
+        UploadSchedule.read(stored)
+    except (ValueError, TypeError, OSError) as error:
+        raise CommandError(f"--upload-schedule: {error}", ExitCode.USAGE) from None
+    return stored
+
+
+def shown(row: ChannelRow) -> dict[str, Any]:
+    """A channel as it is printed."""
     quality = row.quality_settings
     return {
         "id": row.id,
@@ -171,8 +193,11 @@ def _shown(row: ChannelRow) -> dict[str, Any]:
         "language": row.language,
         "timezone": row.timezone,
         "status": row.status,
+        "status_reason": row.status_reason,
         "videos_per_day": row.videos_per_day,
         "auto_publish": row.auto_publish,
+        "automation_enabled": row.automation_enabled,
+        "upload_schedule": row.upload_schedule,
         "resolution": quality.get("resolution", "1080p"),
         "vertical": bool(quality.get("vertical", False)),
         "created_at": row.created_at,
@@ -180,5 +205,5 @@ def _shown(row: ChannelRow) -> dict[str, Any]:
 
 
 def _format(row: ChannelRow) -> str:
-    shown = _shown(row)
-    return f"{shown['resolution']}{' vertical' if shown['vertical'] else ''}"
+    quality = shown(row)
+    return f"{quality['resolution']}{' vertical' if quality['vertical'] else ''}"

@@ -5,11 +5,15 @@ from typing import Any
 import structlog
 from procrastinate import Blueprint, JobContext
 
+from db.pool import transaction
+from db.repositories.schedules import Schedules
 from workers.ingest import chosen_feeds, due_feeds, expire_trends, ingest
 from workers.queue.outcomes import EndJob, Fail
 from workers.queue.retention import keep_house
 from workers.reconcile import reconcile
-from workers.tasks.names import NOOP, PRUNE, RECONCILE, TREND_EXPIRY, TREND_INGEST
+from workers.scheduling.production import start_due_productions
+from workers.scheduling.workflows import start_due_workflows
+from workers.tasks.names import NOOP, PRUNE, RECONCILE, SCHEDULE, TREND_EXPIRY, TREND_INGEST
 from workers.tasks.stages import runtime_of
 
 log = structlog.get_logger()
@@ -22,6 +26,9 @@ def add_maintenance(app: Blueprint) -> None:
     app.task(name=NOOP, queue=QUEUE)(noop)
     app.periodic(cron="* * * * *")(
         app.task(name=RECONCILE, queue=QUEUE, pass_context=True)(reconcile_runs)
+    )
+    app.periodic(cron="* * * * *")(
+        app.task(name=SCHEDULE, queue=QUEUE, pass_context=True)(start_by_the_clock)
     )
     # Not on the hour, when everybody else has something to do. Never two waiting at a time.
     app.periodic(cron="17 * * * *")(
@@ -42,6 +49,15 @@ async def noop(**_: Any) -> None:
 async def reconcile_runs(context: JobContext, /, timestamp: int) -> None:
     """Every minute: a run that should go on and has no live job gets one, or its job's error."""
     await reconcile(runtime_of(context).pool)
+
+
+async def start_by_the_clock(context: JobContext, /, timestamp: int) -> None:
+    """Every minute: start the runs of cron workflows and of channels' slots that are due."""
+    pool = runtime_of(context).pool
+    await start_due_workflows(pool)
+    await start_due_productions(pool)
+    async with transaction(pool) as connection:
+        await Schedules(connection).refresh_outcomes()
 
 
 async def prune_history(context: JobContext, /, timestamp: int) -> None:

@@ -8,6 +8,7 @@ EXTRAS = "maintenance.extras"
 NOOP = "maintenance.noop"
 PRUNE = "maintenance.prune"
 RECONCILE = "maintenance.reconcile"
+SCHEDULE = "maintenance.schedule"
 SETTLE_UPLOAD = "maintenance.settle_upload"
 TREND_EXPIRY = "maintenance.trend_expiry"
 TREND_INGEST = "maintenance.trend_ingest"
@@ -21,6 +22,7 @@ TASK_NAMES = frozenset(
         NOOP,
         PRUNE,
         RECONCILE,
+        SCHEDULE,
         SETTLE_UPLOAD,
         TREND_EXPIRY,
         TREND_INGEST,

@@ -15,7 +15,14 @@ from db.repositories.workflows import Workflows
 from pipeline.domain import ExecutionStatus
 from workers.channels import NotFound, require_channel
 from workers.overview import load_overview
-from workers.runs import NotWaiting, RunRequest, Started, approve_run, start_run
+from workers.runs import (
+    TRIGGERED_TYPE,
+    NotWaiting,
+    RunRequest,
+    Started,
+    approve_run,
+    start_run,
+)
 from workers.web.admission import admit, admit_with_body
 from workers.web.answers import (
     ACCEPTED,
@@ -39,7 +46,6 @@ RUN_EXAMPLE = {
     "callback_url": "https://n8n.example.com/webhook-waiting/231?token=4f1c",
     "execution_id": "231",
 }
-TRIGGERED_TYPE = "content_generation"
 
 
 @router.post(
