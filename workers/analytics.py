@@ -7,10 +7,12 @@ from db.pool import Connection, Pool, transaction
 from db.repositories.accounts import Accounts
 from db.repositories.analytics import Analytics, PulledVideo
 from db.repositories.jobs import enqueue
+from db.repositories.trends import Trends
 from db.repositories.videos import Videos
 from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected
 from pipeline.hosting import HostedVideo
+from pipeline.stages.trend_score import SCALES
 from workers.callbacks import announce_video
 from workers.extras import revive_extras
 from workers.runtime import Runtime
@@ -159,10 +161,13 @@ def _problem(video: PulledVideo, hosted: HostedVideo, counters: Statistics) -> s
 
 async def keep_api_data_fresh(pool: Pool) -> tuple[int, int]:
     """Enqueue pulls of what grows old, and delete what could not be refreshed in time; how many
-    videos of each."""
+    videos of each. Topics that came from YouTube's chart go with it."""
     async with transaction(pool) as connection:
         analytics = Analytics(connection)
         expired = await analytics.delete_expired(expire_days=EXPIRE_DAYS)
+        await Trends(connection).forget_api_data(
+            kept_days=SCALES["youtube"].keep.days, forget_days=EXPIRE_DAYS
+        )
         stale = await analytics.list_stale(stale_days=STALE_DAYS, expire_days=EXPIRE_DAYS)
         for video_id in stale:
             await enqueue(

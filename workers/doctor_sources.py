@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from pipeline.errors import StageError
+from db.pool import Pool
+from pipeline.errors import StageError, Waiting
 from pipeline.footage import FootageWish
 from pipeline.providers.fetching import Refused, fetch, new_client, read_json
 from pipeline.providers.footage_local import media_files
@@ -20,6 +21,7 @@ from workers.settings import Settings, SettingsError
 
 # A Date header has whole seconds and is as old as the answer's way to us.
 HEADER_SECONDS = 2.0
+YOUTUBE = "youtube"
 ANY_WISH = FootageWish(("sea",), 1920, 1080, 1.0)
 
 
@@ -27,14 +29,16 @@ async def feeds(examined: Examined) -> Sequence[Finding]:
     """Every chosen feed can be read now; nothing is stored."""
     settings = examined.settings
     names = [name for name in dict.fromkeys(settings.trend_sources) if name in FEEDS]
-    return await asyncio.gather(*(_feed(settings, name) for name in names))
+    return await asyncio.gather(*(_feed(settings, name, examined.pool) for name in names))
 
 
-async def _feed(settings: Settings, name: str) -> Finding:
+async def _feed(settings: Settings, name: str, pool: Pool | None) -> Finding:
+    if pool is None and name == YOUTUBE:
+        return warning(name, "its chart is read with a stored account: the database is not there")
     try:
         async with new_client() as client:
-            found = await FEEDS[name](FeedParts(settings, client, ("en",))).topics()
-    except SettingsError as problem:
+            found = await FEEDS[name](FeedParts(settings, client, ("en",), pool)).topics()
+    except (SettingsError, Waiting) as problem:
         return error(name, str(problem))
     except StageError as problem:
         return warning(name, str(problem))

@@ -17,14 +17,16 @@ _CHECK = "youtube"
 
 async def accounts(examined: Examined) -> Sequence[Finding]:
     """Every account that is to serve can, and has uploads left today."""
-    if examined.settings.host_provider != "youtube" or examined.pool is None:
+    settings = examined.settings
+    chosen = settings.host_provider == "youtube" or "youtube" in settings.trend_sources
+    if not chosen or examined.pool is None:
         return []
     async with transaction(examined.pool) as connection:
         rows = [row for row in await Accounts(connection).list() if row.provider == "youtube"]
     if not rows:
         return [error(_CHECK, "there is no YouTube account", "ytempire account add")]
     pool = examined.pool
-    found = await asyncio.gather(*(_account(examined.settings, pool, row) for row in rows))
+    found = await asyncio.gather(*(_account(settings, pool, row) for row in rows))
     return [finding for findings in found for finding in findings]
 
 

@@ -9,6 +9,7 @@ import structlog
 
 from db.errors import Contended, Unavailable
 from db.pool import Pool, transaction
+from db.repositories.accounts import Accounts
 from db.repositories.channels import Channels
 from db.repositories.trends import Trends
 from pipeline.domain import FoundTopic
@@ -17,6 +18,7 @@ from pipeline.ports import TrendSource
 from pipeline.providers.fetching import new_client
 from pipeline.stages.topic_text import normalise_topic
 from pipeline.stages.trend_score import SCALES, score
+from workers.accounts import afflict
 from workers.registry import FEEDS, FeedParts
 from workers.settings import Settings
 
@@ -26,8 +28,8 @@ log = structlog.get_logger()
 FACTS_TO_QUALIFY = 2
 # As long as the choice of a topic keeps away from what was made.
 NO_REPEAT = timedelta(days=90)
-# Figures of a whole day do not change every quarter of an hour.
-PERIODS = {"wikimedia": timedelta(hours=1)}
+# A whole day's figures do not change every quarter of an hour; a page of YouTube's costs quota.
+PERIODS = {"wikimedia": timedelta(hours=1), "youtube": timedelta(hours=1)}
 TICK = timedelta(minutes=15)
 
 
@@ -67,7 +69,7 @@ async def ingest(pool: Pool, settings: Settings, names: Sequence[str]) -> list[I
     """
     languages = await _languages(pool)
     async with new_client() as client:
-        parts = FeedParts(settings, client, languages)
+        parts = FeedParts(settings, client, languages, pool)
         sources = [FEEDS[name](parts) for name in names]
         return [await _ingest_one(pool, source) for source in sources]
 
@@ -79,6 +81,9 @@ async def _ingest_one(pool: Pool, source: TrendSource) -> Ingested:
     except (Unavailable, Contended):
         raise
     except StageError as error:
+        if error.trouble is not None:
+            async with transaction(pool) as connection:
+                await afflict(Accounts(connection), error.trouble, str(error))
         return Ingested(source.name, error=str(error))
     except Exception as error:
         # A feed that finds a bug of ours must not keep the other feeds' topics away.

@@ -105,11 +105,13 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class FeedParts:
-    """What a feed is built from. `languages` are those of the channels, the most used first."""
+    """What a feed is built from. `languages` are those of the channels, the most used first; `pool`
+    is None where a feed is built only to see whether its settings suffice."""
 
     settings: Settings
     client: httpx.AsyncClient
     languages: Sequence[str]
+    pool: Pool | None = None
 
 
 def _google_trends(parts: FeedParts) -> TrendSource:
@@ -152,8 +154,17 @@ def _reddit(parts: FeedParts) -> TrendSource:
     return Reddit(FeedReader(parts.client, "reddit"), options, clock=_now)
 
 
+def _youtube_popular(parts: FeedParts) -> TrendSource:
+    from pipeline.providers.trends_youtube import YouTubePopular
+    from workers.youtube_feed import reading_calls
+
+    open_calls = partial(reading_calls, parts.settings, parts.pool)
+    return YouTubePopular(open_calls, languages=parts.languages, clock=_now)
+
+
 FEEDS: Mapping[str, Callable[[FeedParts], TrendSource]] = {
     "google_trends": _google_trends,
+    "youtube": _youtube_popular,
     "hackernews": _hackernews,
     "wikimedia": _wikimedia,
     "reddit": _reddit,

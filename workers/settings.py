@@ -19,7 +19,7 @@ from pydantic import (
 PREFIX = "YTEMPIRE_"
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
-TrendSourceName = Literal["google_trends", "hackernews", "wikimedia", "reddit", "custom"]
+TrendSourceName = Literal["google_trends", "youtube", "hackernews", "wikimedia", "reddit", "custom"]
 
 
 class SettingsError(Exception):

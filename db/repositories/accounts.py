@@ -103,6 +103,11 @@ class Accounts:
         row = await _SQL["account_find_hindrance"].maybe(self._connection, account_id=account_id)
         return (row["state"], row["until"]) if row else None
 
+    async def find_reader(self) -> Account | None:
+        """The YouTube account for questions that any of them may ask; None when none can serve."""
+        row = await _SQL["account_find_reader"].maybe(self._connection)
+        return await self.get(account_id=row["id"]) if row else None
+
     async def find_held(self, *, execution_id: UUID) -> Account | None:
         row = await _SQL["account_find_held"].maybe(self._connection, execution_id=execution_id)
         return Account(**row) if row else None

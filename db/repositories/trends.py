@@ -163,6 +163,13 @@ class Trends:
         rows = await _SQL["trend_list_ids_like"].many(self._connection, prefix=prefix)
         return [row["id"] for row in rows]
 
+    async def forget_api_data(self, *, kept_days: int, forget_days: int) -> list[UUID]:
+        """The topics of YouTube's that were read too long ago to be kept."""
+        rows = await _SQL["trend_forget_api_data"].many(
+            self._connection, kept_days=kept_days, forget_days=forget_days
+        )
+        return [row["id"] for row in rows]
+
     async def list(self, *, status: str | None, limit: int) -> "list[TrendListed]":
         rows = await _SQL["trend_list"].many(self._connection, status=status, limit=limit)
         return [TrendListed(**row) for row in rows]

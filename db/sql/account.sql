@@ -245,3 +245,13 @@ SELECT CASE WHEN NOT is_active THEN 'paused' ELSE state END AS state,
  WHERE id = $1
    AND (NOT is_active OR state NOT IN ('ready', 'cooling')
         OR cooldown_until > clock_timestamp());
+
+-- name: account_find_reader :maybe
+-- parameters: none
+-- Who asks what any account may: the healthiest that can serve, primaries first.
+SELECT id
+  FROM youtube_accounts
+ WHERE provider = 'youtube' AND is_active AND state IN ('ready', 'cooling')
+   AND (cooldown_until IS NULL OR cooldown_until <= clock_timestamp())
+ ORDER BY is_reserve, health_score DESC, id
+ LIMIT 1;

@@ -106,3 +106,25 @@ SELECT t.id
                     WHERE e.trend_id = t.id
                       AND e.status IN ('pending', 'queued', 'running', 'waiting', 'retrying'))
  ORDER BY wanted.place;
+
+-- name: trend_forget_api_data :many
+-- parameters: kept_days, forget_days
+-- YouTube's terms: what its API told is refreshed or gone within 30 days. `kept_days` is how long a
+-- topic stays after it was read, so that its expiry tells when that was. What nothing was made of
+-- goes; of the others, what YouTube counted goes.
+WITH old AS (
+    SELECT t.id,
+           EXISTS (SELECT 1 FROM videos v WHERE v.trend_id = t.id) AS made
+      FROM trends t
+     WHERE t.source = 'youtube' AND t.source_metadata <> '{}'
+       AND t.expiry_time - make_interval(days => $1::int)
+           <= clock_timestamp() - make_interval(days => $2::int)
+), gone AS (
+    DELETE FROM trends t USING old o WHERE t.id = o.id AND NOT o.made
+), emptied AS (
+    UPDATE trends t
+       SET source_metadata = '{}', search_volume = NULL, growth_rate = NULL,
+           geographic_data = '{}', demographic_data = '{}'
+      FROM old o WHERE t.id = o.id AND o.made
+)
+SELECT id FROM old;

@@ -12,6 +12,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from pipeline.domain import Demand, FoundTopic, Topic
 from pipeline.errors import Rejected, Transient
+from pipeline.providers.countries import language_of
 from pipeline.providers.fetching import web_address
 from pipeline.providers.sentences import sentences
 from pipeline.providers.trends_feed import FeedReader, facts_of, usable
@@ -21,49 +22,19 @@ ITEMS = 100
 _HT = "{https://trends.google.com/trending/rss}"
 _TRAFFIC = re.compile(r"([\d.,]+)\s*([KMB]?)\+?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1_000, "M": 1_000_000, "B": 1_000_000_000}
-# The feed does not say its language; `hl` in its address does, else the country's main one.
-_LANGUAGES = {
-    "en": "US GB IE AU NZ CA ZA IN NG KE PH SG",
-    "es": "ES MX AR CO CL PE VE EC UY PY BO CR PA GT HN NI SV DO CU PR",
-    "de": "DE AT CH",
-    "fr": "FR",
-    "pt": "BR PT",
-    "it": "IT",
-    "nl": "NL",
-    "pl": "PL",
-    "tr": "TR",
-    "ja": "JP",
-    "ko": "KR",
-    "id": "ID",
-    "vi": "VN",
-    "th": "TH",
-    "uk": "UA",
-    "sv": "SE",
-    "da": "DK",
-    "nb": "NO",
-    "fi": "FI",
-    "cs": "CZ",
-    "hu": "HU",
-    "ro": "RO",
-    "el": "GR",
-    "he": "IL",
-    "zh": "TW HK",
-    "ar": "EG SA AE",
-}
-_OF_COUNTRY = {
-    country: language for language, all_ in _LANGUAGES.items() for country in all_.split()
-}
 
 
 def feed_language(url: str) -> str:
-    """The language of the feed at an address; ValueError when the address does not tell it."""
+    """The language of the feed at an address, which does not say it: that of `hl`, else of the
+    country; ValueError when the address does not tell it."""
     query = parse_qs(urlsplit(url).query)
     if "hl" in query:
         return query["hl"][0]
     country = query.get("geo", ["US"])[0].split("-")[0].upper()
-    if country not in _OF_COUNTRY:
+    language = language_of(country)
+    if language is None:
         raise ValueError(f"the language of geo={country} is not known: add &hl=<language>")
-    return _OF_COUNTRY[country]
+    return language
 
 
 class GoogleTrends:

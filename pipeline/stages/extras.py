@@ -95,7 +95,7 @@ async def dress(
             trouble = error.trouble
             if blocked is None and trouble and trouble.effect is not AccountEffect.DOUBT:
                 troubles.append((trouble, str(error)))
-                blocked = error
+                blocked = error if isinstance(error, Deferred | Waiting) else None
         except Exception as error:  # a bug of ours is no reason to fail what everybody can see
             bugs.append(error)
             done.append(_later(extra, f"{type(error).__name__}: {error}", now))

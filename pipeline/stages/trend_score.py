@@ -37,6 +37,7 @@ class SourceScale:
 SCALES: Mapping[str, SourceScale] = MappingProxyType(
     {
         "google_trends": SourceScale(100, 2_000_000, 24.0, timedelta(days=2)),
+        "youtube": SourceScale(100_000, 50_000_000, 48.0, timedelta(days=2)),
         "wikimedia": SourceScale(10_000, 2_000_000, 48.0, timedelta(days=4)),
         "hackernews": SourceScale(10, 3_000, 12.0, timedelta(days=2)),
         "reddit": SourceScale(100, 100_000, 12.0, timedelta(days=2)),

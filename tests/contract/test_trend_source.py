@@ -22,6 +22,9 @@ from pipeline.providers.trends_wikimedia import Wikimedia
 from pipeline.stages.topic_text import clean_topic, normalise_topic
 from tests.services.feeds_server import REDDIT_ID, REDDIT_SECRET, TOKEN, FeedsServer
 from tests.services.local_http import Reply, as_json
+from tests.services.youtube_server import YouTubeServer
+from tests.services.youtube_tokens import youtube_popular
+from tests.services.youtube_world import World, charted
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 FEEDS = ("google_trends", "hackernews", "wikimedia", "reddit")
@@ -48,7 +51,20 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def make(server: FeedsServer, client: httpx.AsyncClient, tmp_path: Path) -> Make:
+def youtube() -> Iterator[YouTubeServer]:
+    with YouTubeServer(World(clock=lambda: NOW)) as running:
+        running.world.charts["GB"] = [
+            charted("v1", "The Song", viewCount=5_000_000),
+            charted("v2", "the  song!", viewCount=9),
+            charted("v3", "\u202eThe Film\x00", viewCount=7),
+        ]
+        yield running
+
+
+@pytest.fixture
+def make(
+    server: FeedsServer, youtube: YouTubeServer, client: httpx.AsyncClient, tmp_path: Path
+) -> Make:
     def source(name: str) -> TrendSource:
         reader = FeedReader(client, name)
         match name:
@@ -62,6 +78,8 @@ def make(server: FeedsServer, client: httpx.AsyncClient, tmp_path: Path) -> Make
                 )
             case "reddit":
                 return Reddit(reader, reddit(server), clock=lambda: NOW)
+            case "youtube":
+                return youtube_popular(youtube, "en-GB", now=NOW)
             case _:
                 file = tmp_path / "topics.csv"
                 file.write_text("topic,facts\nThe Moon,It has no air.|It drifts away.\n")
@@ -79,7 +97,7 @@ async def by_topic(source: TrendSource) -> dict[str, FoundTopic]:
     return {found.topic.topic: found for found in await source.topics()}
 
 
-@pytest.mark.parametrize("name", [*FEEDS, "custom"])
+@pytest.mark.parametrize("name", [*FEEDS, "youtube", "custom"])
 async def test_topics_are_clean_and_none_is_there_twice(make: Make, name: str) -> None:
     source = make(name)
     found = await source.topics()

@@ -171,6 +171,10 @@ class Handler(BaseHTTPRequestHandler):
         self, account: Account, query: dict[str, str], _: bytes
     ) -> tuple[int, Any, dict[str, str]]:
         world, items = self.server.world, []
+        if ("chart" in query) == ("id" in query):
+            raise Refused(400, "missingRequiredParameter", "One filter, not none and not two.")
+        if "chart" in query:
+            return 200, {"items": world.chart(query)}, {}
         ids = query["id"].split(",")
         if "maxResults" in query or len(ids) > 50:
             raise Refused(400, "invalidFilters", "ids come alone, at most 50", "youtube.parameter")

@@ -1,8 +1,13 @@
 """A token source in memory, for hosts under test: real refreshes, nothing stored."""
 
+import random
+from datetime import datetime
 from uuid import UUID, uuid4
 
+from pipeline.providers.trends_youtube import YouTubePopular
+from pipeline.providers.youtube_calls import YouTubeCalls
 from pipeline.providers.youtube_tokens import Credential, refresh
+from tests.services.youtube_server import YouTubeServer
 from tests.services.youtube_world import Account
 
 
@@ -26,3 +31,25 @@ class MemoryTokens:
             )
             self._token = fresh.token
         return self._token
+
+
+def youtube_calls(youtube: YouTubeServer, account: Account, *, now: datetime) -> YouTubeCalls:
+    """The API through one of the fake's accounts."""
+    tokens = MemoryTokens(account, youtube.token_uri)
+    return YouTubeCalls(
+        tokens,
+        account_id=tokens.account_id,
+        clock=lambda: now,
+        chance=random.Random(1),
+        root=youtube.root,
+    )
+
+
+def youtube_popular(youtube: YouTubeServer, *languages: str, now: datetime) -> YouTubePopular:
+    """The chart through an account of its own."""
+    calls = youtube_calls(youtube, youtube.world.add_account("UC_reader"), now=now)
+
+    async def open_calls() -> YouTubeCalls:
+        return calls
+
+    return YouTubePopular(open_calls, languages=languages, clock=lambda: now)

@@ -149,6 +149,7 @@ class World:
     captions: dict[str, dict[str, bytes]] = field(default_factory=dict)
     playlists: dict[str, list[str]] = field(default_factory=dict)
     reports: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    charts: dict[str, list[Any]] = field(default_factory=dict)  # by country
     limits: dict[str, int] = field(
         default_factory=lambda: {"videos.insert": 100, "default": 10_000}
     )
@@ -360,6 +361,15 @@ class World:
         if wanted != was and wanted != "private":
             video["snippet"]["publishedAt"] = self.clock().isoformat()
 
+    def chart(self, query: dict[str, str]) -> list[Any]:
+        """The first page of a country's most popular videos."""
+        country, size = query.get("regionCode", "US"), int(query.get("maxResults", "5"))
+        if query["chart"] != "mostPopular" or not 1 <= size <= 50:
+            raise Refused(400, "invalidParameter", domain="youtube.parameter")
+        if not (len(country) == 2 and country.isupper()) or country == "ZZ":
+            raise Refused(400, "invalidRegionCode", domain="youtube.parameter")
+        return self.charts.get(country, [])[:size]
+
     # -- reports ------------------------------------------------------------------------------
 
     def report(self, account: Account, query: dict[str, str]) -> dict[str, Any]:
@@ -386,6 +396,23 @@ class World:
         ]
         # The order of columns is not promised: last first, so that nobody counts on it.
         return {"columnHeaders": headers[::-1], "rows": [row[::-1] for row in rows]}
+
+
+def charted(id_: str, title: str, **counts: int) -> dict[str, Any]:
+    """A video as the chart lists it: counts are strings, and hidden ones are not there."""
+    return {
+        "kind": "youtube#video",
+        "id": id_,
+        "snippet": {
+            "publishedAt": "2026-11-18T17:00:05Z",
+            "channelId": "UC_star",
+            "title": title,
+            "description": "Subscribe! https://e.org/buy",
+            "channelTitle": "A Star",
+            "categoryId": "10",
+        },
+        "statistics": {name: str(count) for name, count in counts.items()},
+    }
 
 
 def check_resource(resource: dict[str, Any]) -> None:

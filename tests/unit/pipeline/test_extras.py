@@ -108,6 +108,14 @@ async def test_what_the_channel_may_not_do_is_not_held_against_its_account() -> 
     assert dressed.troubles == ()
 
 
+async def test_hiccup_of_one_extra_is_counted_and_keeps_no_other_back() -> None:
+    counted = trouble(AccountEffect.COOL)
+    host = FakeHost([], refusals={"thumbnail": Transient("HTTP 503", trouble=counted)})
+    dressed = await run(host)
+    assert statuses(dressed) == [WAITS, DONE, DONE]
+    assert dressed.troubles == ((counted, "HTTP 503"),)
+
+
 async def test_bug_in_an_extra_is_kept_for_the_log_and_tried_again() -> None:
     bug = KeyError("items")
     host = FakeHost([], refusals={"captions": bug})
