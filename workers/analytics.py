@@ -11,6 +11,7 @@ from db.repositories.videos import Videos
 from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected
 from pipeline.hosting import HostedVideo
+from workers.callbacks import announce_video
 from workers.extras import revive_extras
 from workers.runtime import Runtime
 
@@ -66,7 +67,11 @@ async def pull_video(runtime: Runtime, video_id: UUID) -> None:
     host = runtime.host_for(account, video.channel_name)
     if not isinstance(host, YouTubeHost):
         raise Rejected("YTEMPIRE_HOST_PROVIDER is not youtube: this video cannot be looked at")
-    hosted = await host.inspect(video.host_video_id)
+    try:
+        hosted = await host.inspect(video.host_video_id)
+    except Rejected as error:
+        await _write_loss(runtime.pool, video_id, video, str(error))
+        raise
     counters = await host.statistics(video.host_video_id)
     reports = await pull_days(
         host.calls,
@@ -109,6 +114,10 @@ async def _write_state(
     hosted: HostedVideo,
     counters: Statistics,
 ) -> None:
+    problem = _problem(video, hosted, counters)
+    if problem is not None and problem != video.known_problem:
+        # First, since it locks the run: everybody locks a run before its video.
+        await announce_video(connection, video_id=video_id, problem=problem)
     videos = Videos(connection)
     await videos.set_counters(video_id=video_id, statistics=counters)
     await videos.upsert_metrics(video_id=video_id, source=SOURCE, statistics=counters)
@@ -118,16 +127,34 @@ async def _write_state(
         await Analytics(connection).set_public(
             video_id=video_id, published_at=scheduled or counters.at
         )
+    if problem is not None:
+        await videos.set_failed(video_id=video_id, error=problem)
+
+
+async def _write_loss(pool: Pool, video_id: UUID, video: PulledVideo, problem: str) -> None:
+    """The host has the video no more: no later pull will find it, so this is told now."""
+    if problem == video.known_problem:
+        return
+    async with transaction(pool) as connection:
+        await announce_video(connection, video_id=video_id, problem=problem)
+        await Videos(connection).set_failed(video_id=video_id, error=problem)
+
+
+def _problem(video: PulledVideo, hosted: HostedVideo, counters: Statistics) -> str | None:
+    """What is wrong with a video that is out; None when nothing is."""
     if hosted.problem is not None:
-        await videos.set_failed(
-            video_id=video_id, error=f"YouTube says of the video: {hosted.problem}"
+        return f"YouTube says of the video: {hosted.problem}"
+    if hosted.visibility is Visibility.PUBLIC:
+        return None
+    scheduled = video.scheduled_publish_at
+    if scheduled is not None and scheduled < counters.at:
+        return (
+            f"the video was to be public at {scheduled:%Y-%m-%d %H:%M}Z and is"
+            f" {hosted.visibility}: set it at YouTube by hand"
         )
-    elif scheduled is not None and scheduled < counters.at and not public:
-        await videos.set_failed(
-            video_id=video_id,
-            error=f"the video was to be public at {scheduled:%Y-%m-%d %H:%M}Z and is"
-            f" {hosted.visibility}: set it at YouTube by hand",
-        )
+    if video.published_at is not None and video.wanted_visibility == Visibility.PUBLIC:
+        return f"the video was public and is {hosted.visibility}: somebody changed it at YouTube"
+    return None
 
 
 async def keep_api_data_fresh(pool: Pool) -> tuple[int, int]:

@@ -42,6 +42,7 @@ from pipeline.failpoints import Point, reach
 from pipeline.flow import ROUTES
 from workers.accounts import after_trouble, write_trouble
 from workers.booking import book
+from workers.callbacks import announce_run
 from workers.channels import channel_from_row
 from workers.progress import Progress, report_progress
 from workers.queue.completion import attempts_allowed, record
@@ -202,6 +203,7 @@ async def _record(context: JobContext, claim: Claim, performance: Performance) -
         following = ROUTES[claim.stage].next
         if following is None:
             await executions.mark_succeeded(execution_id=claim.execution.id, output_data=output)
+            await announce_run(connection, execution_id=claim.execution.id)
             return
         await executions.mark_advanced(execution_id=claim.execution.id, next_step=following)
         await enqueue_step(
@@ -275,6 +277,7 @@ async def _settle(runtime: Runtime, context: JobContext, claim: Claim, error: Ex
                 connection, error, execution_id=claim.execution.id, video_id=claim.video_id
             )
         await _write_decision(connection, claim, decision, error)
+        await announce_run(connection, execution_id=claim.execution.id)
 
     await record(context, _outcome(decision), write)
 

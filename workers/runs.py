@@ -18,6 +18,7 @@ from pipeline.domain import StageName
 from pipeline.errors import Rejected
 from pipeline.flow import FIRST_STAGE, ROUTES
 from pipeline.stages.metadata import clip_title
+from workers.callbacks import announce_run
 from workers.channels import NotFound, channel_from_row, require_channel
 
 WORKFLOW = "line"
@@ -245,6 +246,7 @@ async def reconcile(pool: Pool) -> int:
                 )
                 execution = await executions.load(execution_id=run.execution_id)
                 await Videos(connection).set_failed(video_id=execution.video_id, error=reason)
+                await announce_run(connection, execution_id=run.execution_id)
             else:
                 await enqueue_step(
                     connection,

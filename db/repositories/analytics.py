@@ -16,11 +16,13 @@ _SQL = load("analytics")
 @dataclass(frozen=True, slots=True)
 class PulledVideo:
     """A video at YouTube; `since` is when its statistics began, `first_day` the earliest day that
-    may still change, both days Pacific."""
+    may still change, both days Pacific; `known_problem` what an earlier pull found wrong."""
 
     host_video_id: str
     published_at: datetime | None
     scheduled_publish_at: datetime | None
+    known_problem: str | None
+    wanted_visibility: str
     since: datetime
     account_id: UUID
     channel_name: str

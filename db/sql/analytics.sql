@@ -3,6 +3,7 @@
 -- A video at YouTube and what a pull needs to know. The first day is the earliest one that YouTube
 -- may still correct or that was never reported, and at least a week ago.
 SELECT v.youtube_video_id AS host_video_id, v.published_at, v.scheduled_publish_at,
+       v.error_message AS known_problem, v.visibility AS wanted_visibility,
        coalesce(v.published_at, v.scheduled_publish_at, v.created_at) AS since,
        v.youtube_account_id AS account_id, c.name AS channel_name, c.id AS channel_id,
        a.granted_scopes AS scopes, a.channel_id AS host_channel_id,

@@ -3,6 +3,7 @@
 from pipeline.flow import ROUTES
 
 API_DATA = "maintenance.api_data"
+CALLBACK_DELIVER = "callback.deliver"
 EXTRAS = "maintenance.extras"
 NOOP = "maintenance.noop"
 PRUNE = "maintenance.prune"
@@ -15,6 +16,7 @@ VIDEO_ANALYTICS = "analytics.pull"
 TASK_NAMES = frozenset(
     {
         API_DATA,
+        CALLBACK_DELIVER,
         EXTRAS,
         NOOP,
         PRUNE,

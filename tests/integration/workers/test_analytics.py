@@ -216,3 +216,29 @@ def test_young_videos_are_pulled_more_often(age_hours: int, due_hours: int) -> N
 
 def test_video_that_is_out_later_is_pulled_after_it_is() -> None:
     assert next_pull(SINCE, SINCE - timedelta(days=3)) == SINCE + timedelta(hours=6)
+
+
+async def alerts(desk: Desk) -> list[str]:
+    rows = await desk.pool.fetch(
+        "SELECT body->'data'->>'error' AS error FROM webhook_deliveries"
+        " WHERE event = 'video.alert' AND recipient = 'alert' ORDER BY created_at"
+    )
+    return [row["error"] for row in rows]
+
+
+async def test_video_that_turns_out_badly_is_told_once_a_problem(desk: Desk) -> None:
+    video = desk.world.videos[desk.host_video_id]
+    await pull_video(desk.runtime, desk.video_id)
+    assert await alerts(desk) == []
+    video["status"]["privacyStatus"] = "private"
+    await pull_video(desk.runtime, desk.video_id)
+    await pull_video(desk.runtime, desk.video_id)
+    assert [error[:35] for error in await alerts(desk)] == ["the video was public and is private"]
+    video["status"] |= {"uploadStatus": "rejected", "rejectionReason": "duplicate"}
+    await pull_video(desk.runtime, desk.video_id)
+    assert (await alerts(desk))[1:] == ["YouTube says of the video: rejected: duplicate"]
+    del desk.world.videos[desk.host_video_id]
+    for _ in range(2):
+        with pytest.raises(Rejected):
+            await pull_video(desk.runtime, desk.video_id)
+    assert (await alerts(desk))[2:] == [f"YouTube has no video {desk.host_video_id}"]
