@@ -14,6 +14,7 @@ from pipeline.providers.store import ObjectStore
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
 from workers.call_book import Holder
+from workers.callback_client import CallbackSender
 from workers.ledger import CommittedCalls
 from workers.provider_gate import ProviderGate
 from workers.registry import (
@@ -50,6 +51,7 @@ class Runtime:
     spool: Spool
     keys: SecretKeys
     chance: random.Random
+    callbacks: CallbackSender
 
     @property
     def scratch(self) -> Path:
@@ -91,6 +93,7 @@ async def open_runtime(
             spool=Spool(settings.data_dir / SPOOL_FOLDER, keys),
             keys=keys,
             chance=random.Random(),  # noqa: S311 - spreads retries, guards nothing
+            callbacks=CallbackSender(),
         )
 
 

@@ -63,7 +63,8 @@ async def test_change_is_announced_to_those_it_concerns(
     assert await told(pool) == expected
     jobs = await pool.fetch(
         "SELECT j.payload->>'delivery_id' AS id, j.queue_name, d.job_id = j.id AS linked"
-        " FROM queue.job_queue j JOIN webhook_deliveries d ON d.id::text = j.payload->>'delivery_id'"
+        " FROM queue.job_queue j"
+        " JOIN webhook_deliveries d ON d.id::text = j.payload->>'delivery_id'"
         " WHERE j.job_type = 'callback.deliver'"
     )
     assert [(job["queue_name"], job["linked"]) for job in jobs] == [("default", True)] * len(
@@ -126,11 +127,15 @@ async def test_run_without_callback_is_silent_unless_a_person_should_know(pool: 
 
 async def test_rolled_back_change_announces_nothing(pool: Pool) -> None:
     run = await run_of(pool)
-    with pytest.raises(RuntimeError):
+
+    async def announce_and_die() -> None:
         async with transaction(pool) as connection:
             await Executions(connection).mark_succeeded(execution_id=run, output_data={})
             await announce_run(connection, execution_id=run)
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await announce_and_die()
     assert await told(pool) == []
     assert await pool.fetchval("SELECT count(*) FROM queue.job_queue") == 1
 
