@@ -37,6 +37,7 @@ from workers.callback_answers import (
 from workers.callback_client import Unreachable
 from workers.callback_rules import RefusedAddress, Target
 from workers.outbox import tell_dead
+from workers.preview_links import preview_url
 from workers.queue.completion import record
 from workers.queue.outcomes import Finish, Snooze
 from workers.retry import describe
@@ -170,6 +171,8 @@ async def _send(runtime: Runtime, attempt: Attempt) -> tuple[int | None, Judgeme
 def body_of(row: Delivery, settings: Settings) -> str:
     """The text that is signed and sent, the same at every attempt."""
     data: dict[str, Any] = {**row.body["data"]}
+    if row.event == "run.waiting":
+        data["preview_url"] = preview_url(settings, row.execution_id, now=row.queued_at)
     message = {"type": row.body["type"], "timestamp": row.body["timestamp"], "data": data}
     return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 

@@ -13,6 +13,7 @@ from db.repositories.jobs import Jobs
 from db.repositories.run_control import LockedRun, LockedStep, RunControl
 from db.repositories.videos import Videos
 from pipeline.domain import ExecutionStatus, StepStatus
+from workers.callbacks import announce_run
 from workers.channels import NotFound
 
 
@@ -76,6 +77,7 @@ async def end_run(
     if run.row.video_id is not None:
         await Videos(connection).set_failed(video_id=run.row.video_id, error=said)
         await Videos(connection).sum_cost(video_id=run.row.video_id)
+    await announce_run(connection, execution_id=run.id)
 
 
 async def cancel_jobs(connection: Connection, run: HeldRun, *, note: str) -> None:

@@ -1,6 +1,7 @@
 """Callbacks over real HTTP: what is sent, what n8n's answers do, and that nothing is lost."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -353,3 +354,22 @@ def test_request_of_the_server_is_what_was_sent() -> None:
         assert httpx.post(f"{n8n.root}/a?b=%2F", trust_env=False).text == "/a?b=%2F"
         (raw,) = n8n.journal
         assert raw.query == {"b": "/"}
+
+
+async def test_waiting_run_shows_its_preview_by_a_link_that_stays_the_same(house: House) -> None:
+    house.n8n.hooks["/hook"] = lambda _: Reply(500)
+    await house.ended_run(f"{house.n8n.root}/hook", "waiting")
+    settings = Settings.from_env(
+        house.settings
+        | {
+            "YTEMPIRE_PUBLIC_URL": "https://videos.example.com",
+            "YTEMPIRE_SECRET_KEYS": "k:" + base64.b64encode(bytes(32)).decode(),
+        }
+    )
+    async with open_runtime(settings, house.url, pool_size=4) as runtime:
+        for _ in range(2):
+            await house.work(runtime)
+            await house.hurry()
+    first, second = (body["data"]["preview_url"] for body in house.n8n.bodies())
+    assert first == second
+    assert first.startswith("https://videos.example.com/preview/")

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "20261126_150000"
-down_revision = "20261120_160000"
+revision = "20261126_151116"
+down_revision = "20261126_150208"
 branch_labels = None
 depends_on = None
 
