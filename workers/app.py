@@ -10,6 +10,7 @@ from workers.queue.worker import run_worker
 from workers.reconcile import reconcile
 from workers.runtime import Runtime
 from workers.tasks.analytics import add_analytics
+from workers.tasks.callbacks import add_callbacks
 from workers.tasks.extras import add_extras
 from workers.tasks.maintenance import add_maintenance
 from workers.tasks.stages import add_stages
@@ -33,6 +34,7 @@ def add_tasks(app: QueueApp) -> None:
     add_analytics(app)
     add_uploads(app)
     add_extras(app)
+    add_callbacks(app)
 
 
 async def run_line_worker(

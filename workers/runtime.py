@@ -14,6 +14,7 @@ from pipeline.providers.store import ObjectStore
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
 from workers.call_book import Holder
+from workers.callback_client import CallbackSender
 from workers.ledger import CommittedCalls
 from workers.provider_gate import ProviderGate
 from workers.registry import (
@@ -52,6 +53,7 @@ class Runtime:
     under_way: UnderWay
     keys: SecretKeys
     chance: random.Random
+    callbacks: CallbackSender
 
     @property
     def scratch(self) -> Path:
@@ -100,6 +102,7 @@ async def open_runtime(
             under_way=under_way,
             keys=keys,
             chance=random.Random(),  # noqa: S311 - spreads retries, guards nothing
+            callbacks=CallbackSender(),
         )
         # The last to be opened is the first to be closed: before the clients of the vendors.
         stack.push_async_callback(under_way.close)

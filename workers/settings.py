@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,10 +15,18 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
+
+from workers.callback_rules import CallbackRules, RefusedAddress, read_place
+from workers.signatures import check_secret
 
 PREFIX = "YTEMPIRE_"
 OPENAI_BASE_URL = "https://api.openai.com/v1"
+
+TAKEN_HEADERS = frozenset(
+    ("host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent")
+)
 
 TrendSourceName = Literal["google_trends", "youtube", "hackernews", "wikimedia", "reddit", "custom"]
 
@@ -43,6 +52,10 @@ def _web_url(text: str | None) -> str | None:
 WebUrl = Annotated[str | None, AfterValidator(_web_url)]
 
 
+def _words(text: Any) -> Any:
+    return re.split(r"[\s,]+", text) if isinstance(text, str) else text
+
+
 def _variable(name: str, default: Any = None) -> Any:
     return Field(default, validation_alias=name)
 
@@ -61,6 +74,25 @@ def _root(address: str) -> str:
 
 HttpUrl = Annotated[str, AfterValidator(_root)]
 Concurrency = Annotated[int, Field(ge=1, le=1000)]
+
+
+def _places(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(read_place(text) for text in texts)
+
+
+def _header(text: str) -> str:
+    name, colon, value = (part.strip() for part in text.partition(":"))
+    if not colon or not value or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError("must be 'Name: value'")
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("its value has characters that no header takes")
+    if name.lower() in TAKEN_HEADERS or name.lower().startswith("webhook-"):
+        raise ValueError(f"the header {name} is ours to send")
+    return f"{name}: {value}"
+
+
+def _secrets(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(check_secret(text) for text in texts)
 
 
 class Settings(BaseModel):
@@ -97,6 +129,16 @@ class Settings(BaseModel):
         None, validation_alias="REDDIT_CLIENT_SECRET", repr=False
     )
     public_url: HttpUrl | None = _variable("YTEMPIRE_PUBLIC_URL")
+    callback_allow: Annotated[tuple[str, ...], BeforeValidator(_list), AfterValidator(_places)] = (
+        _variable("YTEMPIRE_CALLBACK_ALLOW", ())
+    )
+    callback_header: Annotated[str, AfterValidator(_header)] | None = _secret(
+        "YTEMPIRE_CALLBACK_HEADER"
+    )
+    callback_secrets: Annotated[
+        tuple[str, ...], BeforeValidator(_words), AfterValidator(_secrets)
+    ] = Field((), validation_alias="YTEMPIRE_CALLBACK_SECRET", repr=False)
+    alert_callback_url: str | None = _secret("YTEMPIRE_ALERT_CALLBACK_URL")
     log_format: Literal["console", "json"] = _variable("YTEMPIRE_LOG_FORMAT", "console")
     openai_api_key: str | None = _secret("OPENAI_API_KEY")
     openai_base_url: HttpUrl = _variable("OPENAI_BASE_URL", OPENAI_BASE_URL)
@@ -123,6 +165,15 @@ class Settings(BaseModel):
     aws_endpoint_url: str | None = _variable("AWS_ENDPOINT_URL")
     unknown: tuple[str, ...] = Field((), exclude=True)
 
+    @model_validator(mode="after")
+    def _alert_address_is_allowed(self) -> Self:
+        if self.alert_callback_url is not None:
+            try:
+                self.callback_rules.check(self.alert_callback_url)
+            except RefusedAddress as error:
+                raise ValueError(f"YTEMPIRE_ALERT_CALLBACK_URL: {error}") from None
+        return self
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Read the environment; an empty variable counts as unset.
@@ -142,13 +193,21 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            problems = [
+                ": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"])))
+                for e in error.errors()
+            ]
             raise SettingsError("; ".join(problems)) from None
 
     @classmethod
     def from_process(cls) -> Self:
         """The settings of this process; see `from_env`."""
         return cls.from_env(os.environ)
+
+    @property
+    def callback_rules(self) -> CallbackRules:
+        """Where callbacks may go."""
+        return CallbackRules(self.callback_allow)
 
     @property
     def published_folder(self) -> Path:

@@ -58,6 +58,18 @@ def sign(secret: str, *, message_id: str, at: datetime, body: str) -> dict[str, 
     }
 
 
+def sign_with(
+    secrets_: Sequence[str], *, message_id: str, at: datetime, body: str
+) -> dict[str, str]:
+    """The signature header with a signature by each secret, so that a receiver may change to the
+    new one at its own time; nothing without a secret."""
+    signatures = [
+        sign(secret, message_id=message_id, at=at, body=body)[SIGNATURE_HEADER]
+        for secret in secrets_
+    ]
+    return {SIGNATURE_HEADER: " ".join(signatures)} if signatures else {}
+
+
 def is_signed(headers: Mapping[str, str]) -> bool:
     """Whether a request means to be signed: any of the three headers is there."""
     return any(name in headers for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER))

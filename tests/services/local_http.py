@@ -12,13 +12,15 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked; header names are in small letters, a parameter keeps its last value."""
+    """What was asked; header names are in small letters, a parameter keeps its last value; `target`
+    is path and query as they were sent."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class LocalServer:
             {name: values[-1] for name, values in parse_qs(parts.query).items()},
             {name.lower(): value for name, value in handler.headers.items()},
             handler.rfile.read(size),
+            handler.path,
         )
         self.journal.append(request)
         fault = self.faults.get(parts.path)

@@ -12,6 +12,7 @@ from db.pool import Connection, transaction
 from db.repositories.executions import ExecutionListed, Executions
 from db.repositories.trends import Trends
 from pipeline.domain import ExecutionStatus
+from workers.callback_rules import RefusedAddress
 from workers.channels import require_channel
 from workers.cli.output import (
     CommandError,
@@ -74,6 +75,8 @@ def start(
                 "priority": priority,
                 "callback_url": callback_url,
             }
+            if callback_url is not None:
+                _check_callback(opened, callback_url)
             if trend:
                 body["trend_id"] = await _trend_id(opened, trend)
             started = await start_run_once(
@@ -214,6 +217,13 @@ async def run_id(connection: Connection, prefix: str) -> UUID:
     """The run's id from its start."""
     executions = Executions(connection)
     return await resolve_id("run", prefix, lambda text: executions.list_ids_like(prefix=text))
+
+
+def _check_callback(opened: Session, url: str) -> None:
+    try:
+        opened.settings.callback_rules.check(url)
+    except RefusedAddress as error:
+        raise CommandError(f"--callback-url: {error}", ExitCode.USAGE) from None
 
 
 async def _trend_id(opened: Session, prefix: str) -> UUID:

@@ -43,6 +43,7 @@ def serve(
                 hourly=HourlyLimits(pool),
                 links=PreviewLinks(keys),
                 store=artifact_store(settings),
+                callback_rules=settings.callback_rules,
                 tasks={name: task.queue for name, task in tasks.items()},
             )
             await serve_web(

@@ -8,6 +8,7 @@ from procrastinate import Blueprint, JobContext
 from db.pool import transaction
 from db.repositories.schedules import Schedules
 from workers.ingest import chosen_feeds, due_feeds, expire_trends, ingest
+from workers.outbox import prune_deliveries, reconcile_deliveries
 from workers.queue.outcomes import EndJob, Fail
 from workers.queue.retention import keep_house
 from workers.reconcile import reconcile
@@ -47,8 +48,11 @@ async def noop(**_: Any) -> None:
 
 
 async def reconcile_runs(context: JobContext, /, timestamp: int) -> None:
-    """Every minute: a run that should go on and has no live job gets one, or its job's error."""
-    await reconcile(runtime_of(context).pool)
+    """Every minute: a run that should go on and has no live job gets one, or its job's error; so
+    does a callback."""
+    pool = runtime_of(context).pool
+    await reconcile(pool)
+    await reconcile_deliveries(pool)
 
 
 async def start_by_the_clock(context: JobContext, /, timestamp: int) -> None:
@@ -62,9 +66,12 @@ async def start_by_the_clock(context: JobContext, /, timestamp: int) -> None:
 
 async def prune_history(context: JobContext, /, timestamp: int) -> None:
     """Every hour: what `workers.queue.retention` keeps no longer leaves the queue."""
-    jobs, workers = await keep_house(runtime_of(context).pool)
+    pool = runtime_of(context).pool
+    jobs, workers = await keep_house(pool)
     if jobs or workers:
         log.info("queue.pruned", jobs=jobs, workers=workers)
+    if deleted := await prune_deliveries(pool):
+        log.info("callbacks.pruned", deliveries=deleted)
 
 
 async def ingest_trends(context: JobContext, /, timestamp: int) -> None:

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from db.pool import Pool
 from pipeline.ports import ArtifactStore
+from workers.callback_rules import CallbackRules
 from workers.keys import HourlyLimits
 from workers.preview_links import PreviewLinks
 from workers.secrets import SecretKeys
@@ -24,6 +25,7 @@ class Web:
     links: PreviewLinks
     store: ArtifactStore
     tasks: dict[str, str]
+    callback_rules: CallbackRules = field(default_factory=CallbackRules)
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
 

@@ -13,6 +13,7 @@ from db.pool import Connection, transaction
 from db.repositories.executions import ExecutionListed, Executions
 from db.repositories.workflows import Workflows
 from pipeline.domain import ExecutionStatus
+from workers.callback_rules import RefusedAddress
 from workers.channels import NotFound, require_channel
 from workers.overview import load_overview
 from workers.runs import (
@@ -33,7 +34,7 @@ from workers.web.answers import (
     page,
     read_cursor,
 )
-from workers.web.context import web_of
+from workers.web.context import Web, web_of
 from workers.web.problems import Problem, invalid
 from workers.web.schema import RUN_ACCEPTED, Cursor, Limit, body_schema, object_schema
 
@@ -57,7 +58,7 @@ RUN_EXAMPLE = {
 )
 async def post_run(request: Request) -> Response:
     caller, body = await admit_with_body(request, "runs:write")
-    asked = _read_request(body, what="the run")
+    asked = _read_request(web_of(request), body, what="the run")
 
     async def work(connection: Connection) -> dict[str, Any]:
         return _started(await start_run(connection, asked))
@@ -89,7 +90,7 @@ async def post_webhook(request: Request, workflow: str) -> Response:
             fields["channel"] = row.channel_name
         for source in (row.configuration, body):
             fields |= {name: source[name] for name in RunRequest.model_fields if name in source}
-        asked = _read_request(fields, what="the trigger data")
+        asked = _read_request(web_of(request), fields, what="the trigger data")
         return _started(await start_run(connection, asked, workflow=row.name, trigger_data=body))
 
     return await accept_once(request, caller, body, work)
@@ -142,12 +143,21 @@ async def post_approve(request: Request, run_id: UUID) -> Response:
             raise Problem(409, str(error)) from error
 
 
-def _read_request(fields: dict[str, Any], *, what: str) -> RunRequest:
+def _read_request(web: Web, fields: dict[str, Any], *, what: str) -> RunRequest:
     """Strict: a number in quotes is not a number. Raises `Problem`."""
     try:
-        return RunRequest.model_validate_json(json.dumps(fields), strict=True)
+        asked = RunRequest.model_validate_json(json.dumps(fields), strict=True)
     except ValidationError as error:
         raise invalid(error, what=what) from None
+    if asked.callback_url is not None:
+        try:
+            web.callback_rules.check(asked.callback_url)
+        except RefusedAddress as error:
+            wrong = {"field": "callback_url", "message": str(error)}
+            raise Problem(
+                422, f"{what} cannot be used: callback_url: {error}", errors=[wrong]
+            ) from None
+    return asked
 
 
 async def _channel_id(connection: Connection, channel: str | None) -> UUID | None:

@@ -10,6 +10,7 @@ from db.repositories.executions import Executions
 from pipeline.domain import ExecutionStatus
 from tests.integration.workers.runs import add_channel, begin
 from workers.callbacks import announce_run, announce_video
+from workers.run_control import cancel_run
 from workers.runs import approve_run, reconcile
 
 CALLBACK = "https://n8n.example.com/webhook-waiting/231?token=4f1c%2F"
@@ -128,14 +129,14 @@ async def test_run_without_callback_is_silent_unless_a_person_should_know(pool: 
 async def test_rolled_back_change_announces_nothing(pool: Pool) -> None:
     run = await run_of(pool)
 
-    async def broken() -> None:
+    async def announce_and_die() -> None:
         async with transaction(pool) as connection:
             await Executions(connection).mark_succeeded(execution_id=run, output_data={})
             await announce_run(connection, execution_id=run)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        await broken()
+        await announce_and_die()
     assert await told(pool) == []
     assert await pool.fetchval("SELECT count(*) FROM queue.job_queue") == 1
 
@@ -166,3 +167,13 @@ async def test_alert_of_a_video_carries_its_problem_and_the_runs_status(pool: Po
     assert {row["recipient"] for row in rows} == {"run", "alert"}
     assert {row["body"]["data"]["error"] for row in rows} == {"rejected: duplicate"}
     assert {row["body"]["data"]["status"] for row in rows} == {"success"}
+
+
+async def test_run_that_a_person_cancels_is_announced_once(pool: Pool) -> None:
+    run = await run_of(pool)
+    async with transaction(pool) as connection:
+        await cancel_run(connection, run, by="tests", reason="a mistake")
+    assert await told(pool) == [("run", "run.cancelled", 1, CALLBACK)]
+    async with transaction(pool) as connection:
+        error = await connection.fetchval("SELECT body->'data'->>'error' FROM webhook_deliveries")
+    assert "a mistake" in error

@@ -1,0 +1,37 @@
+"""The job of the outbox: one callback, sent once a run of it."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from procrastinate import Blueprint, JobContext
+
+from db.errors import Contended, Unavailable
+from workers.callbacks import QUEUE
+from workers.delivery import deliver
+from workers.queue.outcomes import EndJob, Fail, Snooze
+from workers.tasks.names import CALLBACK_DELIVER
+from workers.tasks.stages import runtime_of
+
+DATABASE_PAUSE = timedelta(seconds=1)
+
+
+def add_callbacks(app: Blueprint) -> None:
+    """Register the task."""
+    app.task(name=CALLBACK_DELIVER, queue=QUEUE, pass_context=True)(deliver_callback)
+
+
+async def deliver_callback(context: JobContext, /, **payload: Any) -> None:
+    """Send one delivery: `{"delivery_id"}`. Its schedule is its row's; its job only snoozes."""
+    try:
+        delivery_id = UUID(str(payload.get("delivery_id")))
+    except ValueError as error:
+        raise EndJob(
+            Fail(error='the payload is {"delivery_id": "<id>"}', error_class="Rejected")
+        ) from error
+    try:
+        await deliver(runtime_of(context), context, delivery_id)
+    except (Unavailable, Contended) as error:
+        raise EndJob(
+            Snooze(until=DATABASE_PAUSE, error=str(error), error_class=type(error).__name__)
+        ) from error
