@@ -10,8 +10,9 @@ from db.repositories.executions import Executions
 from pipeline.domain import ExecutionStatus
 from tests.integration.workers.runs import add_channel, begin
 from workers.callbacks import announce_run, announce_video
+from workers.reconcile import reconcile
 from workers.run_control import cancel_run
-from workers.runs import approve_run, reconcile
+from workers.runs import approve_run
 
 CALLBACK = "https://n8n.example.com/webhook-waiting/231?token=4f1c%2F"
 
@@ -177,3 +178,21 @@ async def test_run_that_a_person_cancels_is_announced_once(pool: Pool) -> None:
     async with transaction(pool) as connection:
         error = await connection.fetchval("SELECT body->'data'->>'error' FROM webhook_deliveries")
     assert "a mistake" in error
+
+
+async def test_run_that_is_ended_from_outside_its_stages_is_announced(pool: Pool) -> None:
+    run = await run_of(pool)
+    async with transaction(pool) as connection:
+        await cancel_run(connection, run, by="ada", reason="no need")
+    assert await told(pool) == [("run", "run.cancelled", 1, CALLBACK)]
+    await pool.execute("DELETE FROM webhook_deliveries")
+
+    other = (await begin(pool)).execution_id
+    await pool.execute(
+        "UPDATE workflow_executions SET deadline_at = '2020-01-01', callback_url = $2"
+        " WHERE id = $1",
+        other,
+        CALLBACK,
+    )
+    assert await reconcile(pool) == 1
+    assert ("run", "run.failed", 1, CALLBACK) in await told(pool)
