@@ -39,6 +39,15 @@ class UploadRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A session that takes nothing more. `known` is False when the host had forgotten it, so that
+    it cannot tell whether it ended as a video; `video_id` is that video."""
+
+    known: bool
+    video_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """A video at its host. `path` is set by hosts that are folders."""
 

@@ -27,7 +27,7 @@ from pipeline.domain import (
     Visibility,
 )
 from pipeline.footage import FootageWish, FoundFootage
-from pipeline.hosting import HostedVideo, Publication, UploadDraft, UploadRecord
+from pipeline.hosting import EndedSession, HostedVideo, Publication, UploadDraft, UploadRecord
 
 Progress = Callable[[float], None]
 """Called now and then with the part that is done, 0..1; cheap and never raises."""
@@ -168,10 +168,10 @@ class VideoHost(Protocol):
         """
         ...
 
-    async def abandon(self, session_uri: str) -> str | None:
-        """End a session: it takes nothing more. The id of its video when the upload had ended.
+    async def abandon(self, session_uri: str) -> EndedSession:
+        """End a session: it takes nothing more, and what was sent is forgotten unless it was all.
 
-        None also for a session that the host no longer knows. A repeat changes nothing.
+        A repeat changes nothing.
         """
         ...
 

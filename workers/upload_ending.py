@@ -120,8 +120,11 @@ async def _video(runtime: Runtime, host: Host, left: LeftUpload) -> str | None:
     if left.youtube_video_id is not None:
         return left.youtube_video_id
     session_uri = open_session_uri(runtime.keys, left.id, left.session_uri)
-    ended = None if session_uri is None else await host.abandon(session_uri)
-    return ended or await host.find(left.marker)
+    if session_uri is not None:
+        ended = await host.abandon(session_uri)
+        if ended.known:
+            return ended.video_id
+    return await host.find(left.marker)
 
 
 def _lock(upload_id: UUID) -> str:

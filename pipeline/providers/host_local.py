@@ -25,7 +25,7 @@ from pathlib import Path
 
 from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected, Transient
-from pipeline.hosting import HostedVideo, Publication, UploadDraft
+from pipeline.hosting import EndedSession, HostedVideo, Publication, UploadDraft
 from pipeline.ports import Progress
 from pipeline.providers.durable import (
     copy_durably,
@@ -169,10 +169,12 @@ class LocalHost:
             raise Rejected(f"{source} is not the file that was announced to the host: other hash")
         raise Transient(f"the upload of {session.draft.title!r} arrived damaged; it starts again")
 
-    async def abandon(self, session_uri: str) -> str | None:
+    async def abandon(self, session_uri: str) -> EndedSession:
         """Forget the session and what came of it, unless it is a video by now."""
         session = await asyncio.to_thread(self._session, session_uri)
-        return None if session is None else await asyncio.to_thread(self._abandon, session)
+        if session is None:
+            return EndedSession(known=False)
+        return EndedSession(True, await asyncio.to_thread(self._abandon, session))
 
     def _abandon(self, session: Session) -> str | None:
         place = self._folder.session(session.id)

@@ -19,7 +19,14 @@ from googleapiclient.http import MediaInMemoryUpload
 
 from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected, Transient
-from pipeline.hosting import AccountEffect, AccountTrouble, HostedVideo, Publication, UploadDraft
+from pipeline.hosting import (
+    AccountEffect,
+    AccountTrouble,
+    EndedSession,
+    HostedVideo,
+    Publication,
+    UploadDraft,
+)
 from pipeline.ports import Progress
 from pipeline.providers.youtube_calls import (
     NETWORK_TROUBLE,
@@ -133,7 +140,7 @@ class YouTubeHost:
         )
         return await sending.run()
 
-    async def abandon(self, session_uri: str) -> str | None:
+    async def abandon(self, session_uri: str) -> EndedSession:
         """Give the session up, as far as YouTube lets us."""
         return await end_session(self._calls, session_uri)
 

@@ -17,7 +17,7 @@ from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaFileUpload, MediaUpload
 
 from pipeline.errors import Transient
-from pipeline.hosting import UploadDraft
+from pipeline.hosting import EndedSession, UploadDraft
 from pipeline.ports import Progress
 from pipeline.providers.youtube_calls import NETWORK_TROUBLE, YouTubeCalls, refusal_of
 from pipeline.providers.youtube_errors import RULES, Action, rule_for
@@ -28,7 +28,7 @@ MEDIA_TYPE = "video/mp4"
 # Questions in a row that brought no byte further, before the queue decides when to go on.
 FRUITLESS_ROUNDS = 4
 _GONE = frozenset({404, 410})
-_GIVEN_UP = frozenset({200, 204, 405, 499})
+_GIVEN_UP = frozenset({200, 204, 404, 405, 410, 499})
 
 
 class _Chunks(MediaFileUpload):  # type: ignore[misc] # the SDK has no types
@@ -122,29 +122,32 @@ async def open_session(calls: YouTubeCalls, draft: UploadDraft) -> str:
     return session_uri
 
 
-async def end_session(calls: YouTubeCalls, session_uri: str) -> str | None:
-    """Give a session up; the id of its video when the upload had ended.
+async def end_session(calls: YouTubeCalls, session_uri: str) -> EndedSession:
+    """Give a session up.
 
     YouTube documents no way to do so. Its upload server takes the DELETE that Google's other
     services document, and answers 499; where it does not, the session expires, unused, in a week.
     """
     doing = "the end of an upload that was cancelled"
 
-    def end(own: AuthorizedHttp) -> str | None:
+    def end(own: AuthorizedHttp) -> EndedSession:
         response, content = own.request(
             session_uri,
             method="PUT",
             headers={"Content-Range": "bytes */*", "Content-Length": "0"},
         )
         if response.status in (200, 201):
-            return _id_of(json.loads(content), doing)
-        if response.status == 308:
-            response, content = own.request(
-                session_uri, method="DELETE", headers={"Content-Length": "0"}
-            )
-        if response.status in _GONE or response.status in _GIVEN_UP:
-            return None
-        raise HttpError(response, content)
+            return EndedSession(True, _id_of(json.loads(content), doing))
+        if response.status in _GONE:
+            return EndedSession(known=False)
+        if response.status != 308:
+            raise HttpError(response, content)
+        response, content = own.request(
+            session_uri, method="DELETE", headers={"Content-Length": "0"}
+        )
+        if response.status not in _GIVEN_UP:
+            raise HttpError(response, content)
+        return EndedSession(known=True)
 
     try:
         return await calls.in_thread(end, doing)

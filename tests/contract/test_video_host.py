@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.domain import Visibility
 from pipeline.errors import Rejected
-from pipeline.hosting import UploadDraft
+from pipeline.hosting import EndedSession, UploadDraft
 from pipeline.providers.host_local import LocalHost
 from pipeline.providers.youtube import YouTubeHost, YouTubeOptions
 from tests.services.youtube_server import YouTubeServer
@@ -217,8 +217,8 @@ async def test_abandoned_session_takes_nothing_more(host: Stand) -> None:
 
     with pytest.raises(RuntimeError):
         await host().send(session, file, progress=stop)
-    for _ in range(2):
-        assert await host().abandon(session) is None
+    assert await host().abandon(session) == EndedSession(known=True)
+    assert await host().abandon(session) == EndedSession(known=False)
     assert await host().send(session, file, progress=host.heard.append) is None
     assert await host().find("yte-1") is None
 
@@ -228,7 +228,7 @@ async def test_session_that_ended_as_a_video_answers_it_and_keeps_it(host: Stand
     session = await host().open_upload(draft)
     video_id = await host().send(session, file, progress=host.heard.append)
     for _ in range(2):
-        assert await host().abandon(session) == video_id
+        assert await host().abandon(session) == EndedSession(True, video_id)
     assert await host().find("yte-1") == video_id
 
 
