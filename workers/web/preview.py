@@ -4,6 +4,7 @@ The token in the address is the whole right, so nothing here is cached, framed o
 a GET asks for changes nothing: mail scanners follow links.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import parse_qs
@@ -14,17 +15,18 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
 
 from db.pool import Connection, transaction
-from pipeline.domain import Cut
+from pipeline.domain import Cut, StageName
 from workers.channels import NotFound
 from workers.preview_links import BadLink, ExpiredLink, Grant
 from workers.review import Review, load_review
-from workers.runs import NotWaiting, approve_run
+from workers.run_control import reject_run
+from workers.runs import RunConflict, approve_run
 from workers.web.body import Limits, read_capped
 from workers.web.context import web_of
 from workers.web.media import send_artifact
 from workers.web.preview_page import review_page
 from workers.web.problems import Problem
-from workers.web.schema import FORM, MEDIA, PAGE, SEE_OTHER
+from workers.web.schema import MEDIA, PAGE, SEE_OTHER, form_schema
 
 log = structlog.get_logger()
 
@@ -33,6 +35,7 @@ router = APIRouter(prefix="/preview/{token}")
 FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_LIMITS = Limits(body_bytes=16 * 1024)
 DECIDED_BY = "preview link"
+REASON_CHARACTERS = 2000
 
 Token = Annotated[str, Path(max_length=200, description="As `run.waiting` gave it.")]
 
@@ -81,19 +84,56 @@ for _path, _get in (
     status_code=303,
     responses=SEE_OTHER,
     response_class=Response,
-    openapi_extra=FORM,
+    openapi_extra=form_schema("cut"),
 )
 async def post_approval(request: Request, token: Token) -> Response:
     """Approve the very film that the page showed; the page then shows where the run stands."""
+
+    async def approve(connection: Connection, run: UUID, _form: Mapping[str, str]) -> None:
+        await approve_run(connection, run, approved_by=DECIDED_BY)
+        log.info("run.approved", run=str(run), by=DECIDED_BY)
+
+    return await _decide(request, token, approve)
+
+
+@router.post(
+    "/reject",
+    summary="Turn the film down",
+    status_code=303,
+    responses=SEE_OTHER,
+    response_class=Response,
+    openapi_extra=form_schema("cut", "reason", "to_step"),
+)
+async def post_rejection(request: Request, token: Token) -> Response:
+    """The run fails with the reason, or, with `to_step`, goes back to that step with it."""
+
+    async def reject(connection: Connection, run: UUID, form: Mapping[str, str]) -> None:
+        reason = form.get("reason", "")
+        if not 1 <= len(reason) <= REASON_CHARACTERS:
+            raise Problem(422, f"give a reason of at most {REASON_CHARACTERS} characters")
+        try:
+            to_step = StageName(form["to_step"]) if form.get("to_step") else None
+        except ValueError:
+            raise Problem(422, "there is no such step to go back to") from None
+        await reject_run(connection, run, by=DECIDED_BY, reason=reason, to_step=to_step)
+        log.info("run.rejected", run=str(run), by=DECIDED_BY, to_step=to_step)
+
+    return await _decide(request, token, reject)
+
+
+async def _decide(
+    request: Request,
+    token: str,
+    decision: Callable[[Connection, UUID, Mapping[str, str]], Awaitable[None]],
+) -> Response:
     grant = _grant(request, token)
     form = await _form(request)
     async with transaction(web_of(request).pool) as connection:
         await _check_shown(connection, grant.run, form)
         try:
-            await approve_run(connection, grant.run, approved_by=DECIDED_BY)
-        except NotWaiting as error:
+            await decision(connection, grant.run, form)
+        except RunConflict as error:
             raise Problem(409, str(error)) from error
-    log.info("run.approved", run=str(grant.run), by=DECIDED_BY)
     return _back(token)
 
 

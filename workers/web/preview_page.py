@@ -18,6 +18,13 @@ _PAGES = Path(__file__).parent / "pages"
 _PAGE = Template((_PAGES / "preview.html").read_text(encoding="utf-8"))
 _CSS = (_PAGES / "preview.css").read_text(encoding="utf-8")
 _CSS_HASH = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
+WAYS_ON = {
+    "": "The run ends",
+    "script": "The script is written again",
+    "voice": "The script is spoken again",
+    "render": "The film is drawn again",
+    "trend_pick": "Another topic is picked",
+}
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -91,8 +98,18 @@ def _decision(review: Review, grant: Grant, base: str) -> str:
     shown = f'<input type="hidden" name="cut" value="{escape(review.cut.video.sha256)}">'
     return f"""<section class="card decision"><h2>Decision</h2>
 <form method="post" action="{base}/approve">{shown}<button>Approve and publish</button></form>
+<details><summary>Turn it down …</summary><form method="post" action="{base}/reject">{shown}
+<label for="reason">What is wrong with it?</label>
+<textarea id="reason" name="reason" required maxlength="2000"></textarea>
+<label for="to_step">What happens then?</label>
+<select id="to_step" name="to_step">{_ways()}</select>
+<button class="no">Turn it down</button></form></details>
 <p class="note">Nothing has left the house yet. This link is good until
 {grant.expires_at:%d %B %Y, %H:%M} UTC, for this run only.</p></section>"""
+
+
+def _ways() -> str:
+    return "".join(f'<option value="{value}">{text}</option>' for value, text in WAYS_ON.items())
 
 
 def _where_it_stands(review: Review) -> str:

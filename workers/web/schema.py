@@ -44,16 +44,15 @@ SEE_OTHER: dict[int | str, dict[str, Any]] = {
         "headers": {"Location": {"schema": {"type": "string"}}},
     }
 }
-FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/x-www-form-urlencoded": {
-                "schema": {"type": "object", "properties": {"cut": {"type": "string"}}}
-            }
-        },
-    }
-}
+
+
+def form_schema(*fields: str) -> dict[str, Any]:
+    """A form of the review page, with these fields of text."""
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in fields}}
+    content = {"application/x-www-form-urlencoded": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 _IDS = ("execution_id", "video_id", "job_id")
 
 

@@ -85,7 +85,8 @@ async def test_looking_changes_nothing_however_often(
             assert (await anybody.get(address + path)).status_code == 200
             assert (await anybody.head(address + path)).status_code == 200
     for method in ("GET", "HEAD", "PUT", "DELETE"):
-        assert (await anybody.request(method, f"{address}/approve")).status_code == 405
+        for path in ("/approve", "/reject"):
+            assert (await anybody.request(method, address + path)).status_code == 405
     assert await status(stored, waiting.run) == "waiting"
     assert (
         await stored.fetchval(
@@ -162,6 +163,40 @@ async def test_approval_by_the_form_lets_the_run_go_on_once(
         waiting.run,
     )
     assert dict(row) == {"status": "queued", "approved_by": "preview link", "jobs": 1}
+
+
+async def test_rejection_needs_a_reason_and_ends_the_run_with_it(
+    service: Service, anybody: httpx.AsyncClient, stored: Pool, waiting: Waiting
+) -> None:
+    address = f"{link(service, waiting.run)}/reject"
+    form = {"cut": waiting.cut.video.sha256, "to_step": ""}
+    for wrong in ({}, {"reason": " "}, {"reason": "x" * 2001}, {"reason": "x", "to_step": "tea"}):
+        assert (await anybody.post(address, data=form | wrong)).status_code == 422
+    late = await anybody.post(address, data=form | {"reason": "x", "to_step": "analytics_pull"})
+    assert late.status_code == 409
+    assert await status(stored, waiting.run) == "waiting"
+    done = await anybody.post(address, data=form | {"reason": "The <b>fact</b> is wrong"})
+    assert done.status_code == 303
+    assert await status(stored, waiting.run) == "failed"
+    page = (await anybody.get(link(service, waiting.run))).text
+    assert "The &lt;b&gt;fact&lt;/b&gt; is wrong" in page
+    assert "<form" not in page
+
+
+async def test_rejection_sends_the_run_back_to_a_step(
+    service: Service, anybody: httpx.AsyncClient, stored: Pool, waiting: Waiting
+) -> None:
+    form = {"cut": waiting.cut.video.sha256, "reason": "Too dry", "to_step": "script"}
+    address = link(service, waiting.run)
+    assert (await anybody.post(f"{address}/reject", data=form)).status_code == 303
+    row = await stored.fetchrow(
+        "SELECT e.status, e.current_step, s.input->'rejections'->0->>'reason' AS reason"
+        " FROM workflow_executions e JOIN workflow_steps s ON s.execution_id = e.id"
+        " WHERE e.id = $1 AND s.step_name = 'script'",
+        waiting.run,
+    )
+    assert dict(row) == {"status": "queued", "current_step": "script", "reason": "Too dry"}
+    assert (await anybody.get(f"{address}/video")).status_code == 404
 
 
 async def test_token_of_one_run_decides_no_other(
