@@ -24,6 +24,7 @@ EARLY = tuple(timedelta(hours=hours) for hours in (6, 24, 48, 72, 96, 120, 144, 
 WEEK = timedelta(days=7)
 FINAL_AFTER_DAYS = 4  # YouTube takes up to 72 hours for a day
 STALE_DAYS = 8
+REFRESH_DAYS = 20  # with a pull a week, no day's figures come to be older than 27 days
 EXPIRE_DAYS = 29  # Google's terms: refreshed or deleted within 30 days
 
 
@@ -58,7 +59,7 @@ async def pull_video(runtime: Runtime, video_id: UUID) -> None:
     is not at YouTube.
     """
     async with transaction(runtime.pool) as connection:
-        video = await Analytics(connection).find_video(video_id=video_id)
+        video = await Analytics(connection).find_video(video_id=video_id, refresh_days=REFRESH_DAYS)
         if video is None:
             raise Rejected(f"video {video_id} is not at YouTube: there is nothing to pull")
         account = await Accounts(connection).get(account_id=video.account_id)
@@ -168,13 +169,14 @@ async def keep_api_data_fresh(pool: Pool) -> tuple[int, int]:
         await Trends(connection).forget_api_data(
             kept_days=SCALES["youtube"].keep.days, forget_days=EXPIRE_DAYS
         )
-        stale = await analytics.list_stale(stale_days=STALE_DAYS, expire_days=EXPIRE_DAYS)
+        stale = await analytics.list_stale(stale_days=STALE_DAYS)
         for video_id in stale:
             await enqueue(
                 connection,
                 job_type=JOB_TYPE,
                 payload={"video_id": str(video_id)},
                 queue=QUEUE,
-                idempotency_key=f"{JOB_TYPE}:{video_id}:stale:{datetime.now(UTC):%Y%m%d}",
+                # Once a week: a video that YouTube has no more would be asked for every day.
+                idempotency_key=f"{JOB_TYPE}:{video_id}:stale:{datetime.now(UTC):%G-%V}",
             )
     return len(stale), len(expired)

@@ -42,9 +42,12 @@ class Analytics:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def find_video(self, *, video_id: UUID) -> PulledVideo | None:
-        """None for a video that is not at YouTube."""
-        row = await _SQL["analytics_find_video"].maybe(self._connection, video_id=video_id)
+    async def find_video(self, *, video_id: UUID, refresh_days: int) -> PulledVideo | None:
+        """None for a video that is not at YouTube. Days that were read `refresh_days` ago are to be
+        read again."""
+        row = await _SQL["analytics_find_video"].maybe(
+            self._connection, video_id=video_id, refresh_days=refresh_days
+        )
         return PulledVideo(**row) if row else None
 
     async def set_public(self, *, video_id: UUID, published_at: datetime) -> None:
@@ -100,14 +103,13 @@ class Analytics:
             data=data,
         )
 
-    async def list_stale(self, *, stale_days: int, expire_days: int) -> list[UUID]:
-        rows = await _SQL["analytics_list_stale"].many(
-            self._connection, stale_days=stale_days, expire_days=expire_days
-        )
+    async def list_stale(self, *, stale_days: int) -> list[UUID]:
+        """The videos that should have been pulled by now and can be."""
+        rows = await _SQL["analytics_list_stale"].many(self._connection, stale_days=stale_days)
         return [row["video_id"] for row in rows]
 
     async def delete_expired(self, *, expire_days: int) -> list[UUID]:
-        """The videos whose data was deleted."""
+        """The videos of which nothing is left."""
         rows = await _SQL["analytics_delete_expired"].many(
             self._connection, expire_days=expire_days
         )

@@ -1,7 +1,8 @@
 -- name: analytics_find_video :maybe
--- parameters: video_id
+-- parameters: video_id, refresh_days
 -- A video at YouTube and what a pull needs to know. The first day is the earliest one that YouTube
--- may still correct or that was never reported, and at least a week ago.
+-- may still correct or that was never reported, at least a week ago, and so early that no day's
+-- figures grow older than Google's terms allow.
 SELECT v.youtube_video_id AS host_video_id, v.published_at, v.scheduled_publish_at,
        v.error_message AS known_problem, v.visibility AS wanted_visibility,
        coalesce(v.published_at, v.scheduled_publish_at, v.created_at) AS since,
@@ -12,7 +13,11 @@ SELECT v.youtube_video_id AS host_video_id, v.published_at, v.scheduled_publish_
                WHERE d.video_id = v.id AND d.is_final),
              CASE WHEN NOT EXISTS (SELECT 1 FROM analytics.video_analytics d
                                     WHERE d.video_id = v.id AND d.is_final)
-                  THEN coalesce(v.published_at, v.created_at)::date END) AS first_day,
+                  THEN coalesce(v.published_at, v.created_at)::date END,
+             (SELECT min(d.date) FROM analytics.video_analytics d
+               WHERE d.video_id = v.id
+                 AND d.updated_at <= clock_timestamp() - make_interval(days => $2::int))
+       ) AS first_day,
        (clock_timestamp() AT TIME ZONE 'America/Los_Angeles')::date AS today
   FROM videos v
   JOIN channels c ON c.id = v.channel_id
@@ -54,31 +59,39 @@ VALUES ($1, $2, $3, $4, true, 1)
    SET data = excluded.data, import_timestamp = clock_timestamp(), attempts = r.attempts + 1;
 
 -- name: analytics_list_stale :many
--- parameters: stale_days, expire_days
--- Videos at YouTube whose newest data is older than it should be, but not yet to be deleted.
-SELECT m.video_id
-  FROM (SELECT video_id, max("timestamp") AS newest
-          FROM analytics.video_metrics WHERE source = 'data_api' GROUP BY video_id) m
- WHERE m.newest <= clock_timestamp() - make_interval(days => $1::int)
-   AND m.newest > clock_timestamp() - make_interval(days => $2::int);
+-- parameters: stale_days
+-- Videos at YouTube, out for so long, whose newest counters are older than they should be or gone,
+-- and whose account can be asked.
+SELECT v.id AS video_id
+  FROM videos v
+  JOIN youtube_accounts a ON a.id = v.youtube_account_id
+ WHERE a.provider = 'youtube' AND a.is_active AND a.state IN ('ready', 'cooling')
+   AND v.youtube_video_id IS NOT NULL AND v.deleted_at IS NULL
+   AND coalesce(v.published_at, v.scheduled_publish_at, v.created_at)
+       <= clock_timestamp() - make_interval(days => $1::int)
+   AND NOT EXISTS (SELECT 1 FROM analytics.video_metrics m
+                    WHERE m.video_id = v.id AND m.source = 'data_api'
+                      AND m."timestamp" > clock_timestamp() - make_interval(days => $1::int));
 
 -- name: analytics_delete_expired :many
 -- parameters: expire_days
--- API data that could not be refreshed in time: counters, reports and raw answers go.
-WITH expired AS (
-    SELECT video_id FROM analytics.video_metrics WHERE source = 'data_api'
-     GROUP BY video_id
-    HAVING max("timestamp") <= clock_timestamp() - make_interval(days => $1::int)
+-- API data that was not refreshed in time goes: counters as of a moment never can be, days and raw
+-- answers could not. The videos of which nothing younger is left, whose own counters go as well.
+WITH edge AS (
+    SELECT clock_timestamp() - make_interval(days => $1::int) AS at
 ), metrics AS (
-    DELETE FROM analytics.video_metrics m USING expired e
-     WHERE m.video_id = e.video_id AND m.source = 'data_api'
+    DELETE FROM analytics.video_metrics m USING edge
+     WHERE m.source = 'data_api' AND m."timestamp" <= edge.at
+ RETURNING m.video_id
 ), days AS (
-    DELETE FROM analytics.video_analytics d USING expired e WHERE d.video_id = e.video_id
+    DELETE FROM analytics.video_analytics d USING edge WHERE d.updated_at <= edge.at
 ), raw AS (
-    DELETE FROM staging.youtube_analytics_raw
-     WHERE import_timestamp <= clock_timestamp() - make_interval(days => $1::int)
-), counters AS (
-    UPDATE videos v SET view_count = 0, like_count = 0, comment_count = 0
-      FROM expired e WHERE v.id = e.video_id
+    DELETE FROM staging.youtube_analytics_raw r USING edge WHERE r.import_timestamp <= edge.at
 )
-SELECT video_id FROM expired;
+UPDATE videos v SET view_count = 0, like_count = 0, comment_count = 0
+  FROM (SELECT DISTINCT video_id FROM metrics) gone, edge
+ WHERE v.id = gone.video_id
+   AND NOT EXISTS (SELECT 1 FROM analytics.video_metrics m
+                    WHERE m.video_id = v.id AND m.source = 'data_api'
+                      AND m."timestamp" > edge.at)
+RETURNING v.id AS video_id;

@@ -1,6 +1,9 @@
 """A public video is a success whatever becomes of its thumbnail, captions and playlist."""
 
 import asyncio
+import os
+import signal
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +46,15 @@ def extras(line: Line, run: str) -> dict[str, dict[str, Any]]:
 
 def statuses(line: Line, run: str) -> dict[str, str]:
     return {name: extra["status"] for name, extra in extras(line, run).items()}
+
+
+def until(line: Line, run: str, status: str) -> Any:
+    """The run once it has this status."""
+    deadline = time.monotonic() + 120
+    while (shown := line.json("run", "show", run))["status"] != status:
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.2)
+    return shown
 
 
 def jobs(line: Line) -> list[dict[str, Any]]:
@@ -121,10 +133,13 @@ def test_thumbnail_of_a_short_is_set_once_it_is_processed(
     line = on_youtube
     line.add_small_channel("small", "--youtube-channel-id", "UC_own", "--vertical")
     add_account(line, canary_account(youtube, "UC_own"), "--channel", "small")
-    youtube.world.shorts, youtube.world.unprocessed_reads = True, 3
+    youtube.world.shorts, youtube.world.unprocessed_reads = True, 1_000
     run = line.start_small_run()
-    line.attempt("worker", "--until-idle")
-    shown = line.json("run", "show", run)
+    worker = line.start_worker()
+    shown = until(line, run, "retrying")
+    os.killpg(worker.pid, signal.SIGTERM)
+    worker.wait(60)
+    assert "still processing" in shown["error"]
     assert shown["extras"][0]["status"] == "waits", shown
     assert "still processing" in shown["extras"][0]["reason"]
     assert youtube.asked("thumbnails.set") == []

@@ -1,4 +1,4 @@
-"""The jobs of statistics: one pull of one video, and the daily look at what grows old."""
+"""The jobs of statistics: one pull of one video, and the look at what grows old."""
 
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 def add_analytics(app: Blueprint) -> None:
     """Register the tasks and the period."""
     app.task(name=JOB_TYPE, queue=QUEUE, pass_context=True)(pull)
-    app.periodic(cron="40 4 * * *")(
+    app.periodic(cron="40 */6 * * *")(
         app.task(name="maintenance.api_data", queue="maintenance", pass_context=True)(api_data)
     )
 
@@ -58,7 +58,7 @@ async def pull(context: JobContext, /, **payload: Any) -> None:
 
 
 async def api_data(context: JobContext, /, timestamp: int) -> None:
-    """Every day: refresh stored data of YouTube's API that grows old, delete what is too old."""
+    """Every six hours: refresh stored data of YouTube's API that grows old, delete the rest."""
     stale, expired = await keep_api_data_fresh(runtime_of(context).pool)
     if stale or expired:
         log.info("analytics.api_data_kept", refreshing=stale, deleted=expired)

@@ -310,6 +310,7 @@ async def pull(runtime: Runtime, claim: Claim) -> Performance:
         statistics=runtime.host_for(account, claim.channel.name),
         visibility=claim.channel.visibility,
         publish_at=claim.execution.publish_at,
+        now=datetime.now(UTC),
     )
 
     async def record(connection: Connection) -> None:
@@ -325,7 +326,8 @@ async def pull(runtime: Runtime, claim: Claim) -> Performance:
             out_since = publication.published_at or claim.execution.publish_at
             await schedule_pull(connection, claim.video_id, out_since or measured.statistics.at)
 
-    return Performance(output=measured, record=record)
+    # Without the counters: what YouTube counts is kept where it is refreshed or deleted.
+    return Performance(output=measured.hosted, record=record)
 
 
 def runtime_of(context: JobContext) -> Runtime:

@@ -189,12 +189,81 @@ async def test_video_that_is_not_at_youtube_is_refused(desk: Desk) -> None:
         await pull_video(desk.runtime, other)
 
 
-@pytest.mark.parametrize(("age", "outcome"), [(7, (0, 0)), (9, (1, 0)), (28, (1, 0)), (30, (0, 1))])
+async def test_days_are_read_again_before_they_grow_too_old_to_be_kept(desk: Desk) -> None:
+    desk.report(25, views=1)
+    desk.report(9, views=1)
+    await pull_video(desk.runtime, desk.video_id)
+    for read_again, age in ((False, 19), (True, 20)):
+        await desk.pool.execute(
+            "UPDATE analytics.video_analytics SET updated_at = now() - make_interval(days => $1) "
+            "WHERE date = $2",
+            age,
+            desk.today - timedelta(days=25),
+        )
+        desk.world.reports.clear()
+        desk.report(25, views=30)
+        await pull_video(desk.runtime, desk.video_id)
+        views = (await desk.days())[desk.today - timedelta(days=25)][0]
+        assert views == (30 if read_again else 1)
+
+
+async def test_days_that_youtube_tells_no_more_are_deleted_while_the_rest_is_fresh(
+    desk: Desk,
+) -> None:
+    desk.report(25, views=1)
+    desk.report(3, views=2)
+    await pull_video(desk.runtime, desk.video_id)
+    old = desk.today - timedelta(days=25)
+    await desk.pool.execute(
+        "UPDATE analytics.video_analytics SET updated_at = now() - interval '29 days' "
+        "WHERE date = $1",
+        old,
+    )
+    await desk.pool.execute(
+        "UPDATE staging.youtube_analytics_raw SET import_timestamp = now() - interval '29 days'"
+    )
+    await desk.pool.execute("SELECT analytics.ensure_month(now() - interval '29 days')")
+    await desk.pool.execute(
+        "INSERT INTO analytics.video_metrics (video_id, timestamp, source, views) "
+        "VALUES ($1, now() - interval '29 days', 'data_api', 9), "
+        "($1, now() - interval '29 days 1 second', 'local', 9)",
+        desk.video_id,
+    )
+    await desk.pool.execute("UPDATE videos SET view_count = 7")
+    assert await keep_api_data_fresh(desk.pool) == (0, 0)
+    assert list(await desk.days()) == [desk.today - timedelta(days=3)]
+    kept = await desk.pool.fetch("SELECT source, views FROM analytics.video_metrics ORDER BY 1, 2")
+    assert [tuple(row) for row in kept] == [("data_api", 0), ("local", 9)]
+    assert await value(desk.pool, "SELECT count(*) FROM staging.youtube_analytics_raw") == 0
+    assert await value(desk.pool, "SELECT view_count FROM videos") == 7
+
+
+@pytest.mark.parametrize("state", ["needs_reauth", "suspended", "disabled"])
+async def test_account_that_cannot_be_asked_has_its_data_deleted_and_read_anew_later(
+    desk: Desk, state: str
+) -> None:
+    desk.world.videos[desk.host_video_id]["statistics"] = {"viewCount": "7"}
+    await pull_video(desk.runtime, desk.video_id)
+    await desk.pool.execute("UPDATE youtube_accounts SET state = $1", state)
+    await desk.pool.execute("SELECT analytics.ensure_month(now() - interval '29 days')")
+    await desk.pool.execute(
+        "UPDATE analytics.video_metrics SET timestamp = now() - interval '29 days'"
+    )
+    assert await keep_api_data_fresh(desk.pool) == (0, 1)
+    assert await value(desk.pool, "SELECT view_count FROM videos") == 0
+    await desk.pool.execute("UPDATE youtube_accounts SET state = 'ready'")
+    assert await keep_api_data_fresh(desk.pool) == (1, 0)
+
+
+@pytest.mark.parametrize(("age", "outcome"), [(7, (0, 0)), (9, (1, 0)), (28, (1, 0)), (30, (1, 1))])
 async def test_old_data_is_refreshed_or_deleted(
     desk: Desk, age: int, outcome: tuple[int, int]
 ) -> None:
     desk.report(3, views=5)
     await pull_video(desk.runtime, desk.video_id)
+    await desk.pool.execute(
+        "UPDATE analytics.video_analytics SET updated_at = now() - make_interval(days => $1)", age
+    )
     await desk.pool.execute("SELECT analytics.ensure_month(now() - make_interval(days => $1))", age)
     await desk.pool.execute(
         'UPDATE analytics.video_metrics SET "timestamp" = now() - make_interval(days => $1)', age

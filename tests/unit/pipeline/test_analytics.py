@@ -1,11 +1,12 @@
 """What the host says of a video decides how its run ends."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from pipeline.domain import Visibility
-from pipeline.errors import Rejected, Transient
+from pipeline.errors import Deferred, Rejected, Transient
 from pipeline.hosting import HostedVideo, Publication
 from pipeline.stages.analytics import measure
 from tests.unit.pipeline.fakes import NOW, FakeStatistics
@@ -20,6 +21,7 @@ async def measured(hosted: HostedVideo, *, scheduled: bool = False) -> object:
         statistics=FakeStatistics(hosted),
         visibility=Visibility.PUBLIC,
         publish_at=NOW if scheduled else None,
+        now=NOW,
     )
 
 
@@ -29,6 +31,7 @@ async def test_public_video_is_measured() -> None:
         statistics=FakeStatistics(PUBLIC),
         visibility=Visibility.PUBLIC,
         publish_at=None,
+        now=NOW,
     )
     assert answer.hosted == PUBLIC
     assert (answer.statistics.views, answer.statistics.likes) == (5, 2)
@@ -39,10 +42,10 @@ async def test_refused_video_fails_with_the_hosts_reason() -> None:
         await measured(replace(PUBLIC, problem="rejected: duplicate"))
 
 
-async def test_unprocessed_video_is_asked_again_later() -> None:
-    with pytest.raises(Transient) as caught:
+async def test_video_that_is_processed_for_hours_costs_no_attempt() -> None:
+    with pytest.raises(Deferred) as caught:
         await measured(replace(PUBLIC, processed=False))
-    assert caught.value.retry_after == 60
+    assert caught.value.until == NOW + timedelta(minutes=2)
 
 
 async def test_video_less_visible_than_made_is_not_a_success() -> None:
