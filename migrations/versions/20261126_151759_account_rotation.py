@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261126_151759"
-down_revision = "20261126_150208"
+down_revision = "20261126_150900"
 branch_labels = None
 depends_on = None
 
