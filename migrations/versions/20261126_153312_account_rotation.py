@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "20261126_151759"
-down_revision = "20261126_150900"
+revision = "20261126_153312"
+down_revision = "20261126_152048"
 branch_labels = None
 depends_on = None
 
