@@ -265,8 +265,8 @@ async def test_reservation_that_crosses_midnight_is_charged_to_the_new_day(desk:
     )
     assert [row["used"] for row in rows] == [1, 1]
     # A worker that does not know yet: its request counts on the day it is sent on.
-    await meter(desk.pool, account, MIDNIGHT).sent("captions.insert")
-    assert await desk.used("1", "default") == FULL_UPLOAD + 400
+    await meter(desk.pool, account, MIDNIGHT).sent("playlistItems.insert")
+    assert await desk.used("1", "default") == FULL_UPLOAD + 50
 
 
 async def test_open_session_needs_no_second_insert_on_the_new_day(desk: Desk) -> None:
