@@ -106,6 +106,7 @@ class Extra:
 class AccountEffect(StrEnum):
     """What a host's refusal means for the account that was refused."""
 
+    HICCUP = "transient_error"
     COOL = "cooled"
     BENCH = "project_benched"
     REAUTHORISE = "needs_reauth"

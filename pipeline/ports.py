@@ -185,18 +185,6 @@ class VideoHost(Protocol):
         """Give this video its visibility, now or at `publish_at`; a repeat changes nothing."""
         ...
 
-    async def add_thumbnail(self, video_id: str, image: Path) -> None:
-        """Set the thumbnail; a repeat replaces it."""
-        ...
-
-    async def add_captions(self, video_id: str, captions: Path, language: str) -> None:
-        """Set the caption track (SubRip) of a language; a repeat changes nothing."""
-        ...
-
-    async def add_to_playlist(self, video_id: str, playlist_id: str) -> None:
-        """Add the video to a playlist of the channel; a repeat changes nothing."""
-        ...
-
 
 class UploadJournal(Protocol):
     """What must be durable in the middle of an upload; each method commits under the step's fence.
@@ -233,7 +221,27 @@ class VideoStatistics(Protocol):
         ...
 
 
-class Host(VideoHost, VideoStatistics, Protocol):
+class ExtrasHost(Protocol):
+    """What goes with a published video."""
+
+    async def inspect(self, video_id: str) -> HostedVideo:
+        """See `VideoStatistics`."""
+        ...
+
+    async def add_thumbnail(self, video_id: str, image: Path) -> None:
+        """Set the thumbnail; a repeat replaces it."""
+        ...
+
+    async def add_captions(self, video_id: str, captions: Path, language: str) -> None:
+        """Set the caption track (SubRip) of a language; a repeat changes nothing."""
+        ...
+
+    async def add_to_playlist(self, video_id: str, playlist_id: str) -> None:
+        """Add the video to a playlist of the channel; a repeat changes nothing."""
+        ...
+
+
+class Host(VideoHost, ExtrasHost, VideoStatistics, Protocol):
     """A host seen through one account: it takes videos and tells what became of them."""
 
 

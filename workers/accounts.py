@@ -1,150 +1,250 @@
 """Which account uploads: reserved in one short transaction, kept until the run has used it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from db.pool import Connection, Pool, transaction
 from db.repositories.accounts import Account, Accounts
-from db.repositories.uploads import Uploads
-from pipeline.errors import Deferred, Rejected, StageError, Waiting
-from pipeline.hosting import AccountEffect, AccountTrouble
+from db.repositories.executions import Executions
+from db.repositories.reservations import (
+    Candidate,
+    ChannelAccounts,
+    Held,
+    HeldUnits,
+    Over,
+    Reservations,
+)
+from db.repositories.uploads import Upload, Uploads
+from pipeline.errors import Deferred, Rejected, Waiting
+from workers.account_choice import (
+    Buckets,
+    Moment,
+    Obstacle,
+    capacity_obstacles,
+    in_order,
+    next_chance,
+    obstacles,
+)
+from workers.quota_charges import (
+    HOLD_SECONDS,
+    charge,
+    end_overdue,
+    end_reservation,
+    load_policy,
+    lock_buckets,
+    moment_of,
+    spare_units,
+)
+from workers.quota_policy import CORE, EXTRAS, INSERT, PLAYLIST, Need, QuotaPolicy
+
+ROUNDS = 10
+CROWDED_SECONDS = 5.0
+_HOLD = timedelta(seconds=HOLD_SECONDS)
 
 
 async def reserve_account(
-    pool: Pool, *, execution_id: UUID, channel_id: UUID, video_id: UUID
+    pool: Pool,
+    *,
+    execution_id: UUID,
+    channel_id: UUID,
+    video_id: UUID,
+    at: datetime | None = None,
 ) -> Account:
-    """The account for this run's upload; a repeat gets the same one.
+    """The account for this run's upload, with its units of the Pacific day; a repeat gets the same
+    one, and charges nothing as long as the day lasts.
 
     An attempt that is not resolved stays with the account it began with: another account would
-    not find it and publish a second time.
+    not find it and publish a second time. `at` replays a moment; None is the database's clock.
 
-    Raises `Deferred` until the first account may serve again by itself (its cooling is over, the
-    Pacific day), `Waiting` when a person must see to an account first, `Rejected` when no account
-    may upload for the channel.
+    Raises `Deferred` until the first account may serve again by itself, `Waiting` when a person
+    must see to an account first, `Rejected` when no account may upload for the channel.
     """
-    async with transaction(pool) as connection:
-        accounts = Accounts(connection)
-        live = await Uploads(connection).find_live(video_id=video_id)
-        if live is not None and live.youtube_account_id is not None:
-            return await accounts.get(account_id=live.youtube_account_id)
-        held = await accounts.find_held(execution_id=execution_id)
+    for _ in range(ROUNDS):
+        async with transaction(pool) as connection:
+            desk = _Desk(connection, await load_policy(connection), at)
+            account = await desk.reserve(execution_id, channel_id, video_id)
+        if isinstance(account, Account):
+            return account
+        if account is None:
+            await end_overdue(pool, at=at)
+            continue
+        async with transaction(pool) as connection:
+            await end_reservation(connection, account, status="released", reason="midnight")
+    raise Deferred(
+        "the accounts of this channel change hands too fast; the next attempt looks again",
+        until=datetime.now(UTC) + timedelta(seconds=CROWDED_SECONDS),
+    )
+
+
+class _Desk:
+    """One look at the accounts of a channel, in one transaction."""
+
+    def __init__(self, connection: Connection, policy: QuotaPolicy, at: datetime | None) -> None:
+        self._connection = connection
+        self._policy = policy
+        self._at = at
+        self._rows = Reservations(connection)
+
+    async def reserve(
+        self, execution_id: UUID, channel_id: UUID, video_id: UUID
+    ) -> Account | Over | None:
+        """The account, charged. Else what must end first, in a transaction of its own: the run's
+        reservation of another day, or (None) those of others that are over."""
+        await Executions(self._connection).lock(execution_id=execution_id)
+        live = await Uploads(self._connection).find_live(video_id=video_id)
+        pinned = live.youtube_account_id if live is not None else None
+        held = await self._rows.find_held(execution_id=execution_id)
+        if held is not None and pinned in (None, held.account_id):
+            moment = await moment_of(self._connection, self._at)
+            if held.quota_date == moment.today:
+                return await self._kept(held, moment)
         if held is not None:
-            return held
-        # Two passes: an account picked by the order of a moment ago may have been filled while
-        # this transaction waited for its row.
-        while (account := await accounts.lock_eligible(channel_id=channel_id)) is not None:
-            if await accounts.charge(account_id=account.id):
-                await accounts.hold(execution_id=execution_id, account_id=account.id)
-                return account
-        unusable = await accounts.list_unusable(channel_id=channel_id)
-        if await accounts.count_allowed(channel_id=channel_id):
-            raise Deferred(
-                "every account of this channel is cooling or at its limit for today",
-                until=await accounts.next_chance(channel_id=channel_id),
-            )
-        if unusable:
-            named = ", ".join(f"{email} ({state})" for email, state in unusable)
-            raise Waiting(
-                f"no account of this channel can serve: {named}; authorise it anew with ytempire"
-                " account add, or lift it with ytempire account resume"
-            )
-        raise Rejected("no account may upload for this channel: add one with ytempire account add")
+            # It crossed midnight: its units were yesterday's, today's are reserved anew.
+            return Over(held.id, execution_id, held.account_id, held.quota_date)
+        channel = await self._rows.get_channel(channel_id=channel_id)
+        if pinned is not None:
+            channel = replace(channel, account_ids=[pinned], preferred_id=pinned)
+        return await self._pick(execution_id, channel, live if pinned is not None else None)
 
+    async def _kept(self, held: Held, moment: Moment) -> Account:
+        await self._rows.extend(reservation_id=held.id, expires_at=moment.now + _HOLD)
+        account = await Accounts(self._connection).get(account_id=held.account_id)
+        return replace(account, reservation_id=held.id)
 
-@dataclass(frozen=True, slots=True)
-class _Consequence:
-    """What an effect does to the account: its new state (None: none), the health it costs, whether
-    it is about all of its Cloud project, and whether the operator is told."""
-
-    state: str | None
-    health_loss: int
-    whole_project: bool = False
-    notify: bool = False
-
-
-CONSEQUENCES: Mapping[AccountEffect, _Consequence] = {
-    AccountEffect.COOL: _Consequence("cooling", 10),
-    AccountEffect.BENCH: _Consequence("cooling", 0, whole_project=True),
-    AccountEffect.REAUTHORISE: _Consequence("needs_reauth", 40, notify=True),
-    AccountEffect.DISABLE: _Consequence("disabled", 100, notify=True),
-    AccountEffect.SUSPEND: _Consequence("suspended", 100, notify=True),
-    AccountEffect.DOUBT: _Consequence("cooling", 15),
-    AccountEffect.CONFIGURE: _Consequence(None, 0, notify=True),
-}
-
-
-async def after_trouble(
-    pool: Pool, error: StageError, *, execution_id: UUID, channel_id: UUID, video_id: UUID
-) -> StageError:
-    """What an upload's error becomes when another account of the channel can go on now: `Deferred`
-    until now. The same error when none can, or when the attempt may have sent anything: another
-    account would not see it, and would make a second video.
-    """
-    trouble = error.trouble
-    if trouble is None or not trouble.rotate:
-        return error
-    async with transaction(pool) as connection:
-        accounts = Accounts(connection)
-        live = await Uploads(connection).find_live(video_id=video_id)
-        if live is not None and not live.untouched:
-            return error
-        # An ambiguous refusal may be about the video: it is tried with one other account.
-        if trouble.effect is AccountEffect.DOUBT and await accounts.count_released(
-            execution_id=execution_id
+    async def _pick(
+        self, execution_id: UUID, channel: ChannelAccounts, live: Upload | None
+    ) -> Account | None:
+        candidates = await self._rows.lock_accounts(account_ids=channel.account_ids)
+        projects = {each.project for each in candidates if each.project is not None}
+        moment = await moment_of(self._connection, self._at)
+        buckets = await lock_buckets(self._connection, self._policy, projects, moment)
+        # Looked at again now that they are ours: whoever had them may have changed everything.
+        ids = [each.id for each in candidates]
+        free = [
+            each
+            for each in candidates
+            if not _against(each, self._need(each, live), buckets, moment, live)
+        ]
+        best = next(iter(in_order(free, moment, preferred=channel.preferred_id)), None)
+        if (best is None or best.is_reserve) and await self._rows.exists_overdue(
+            account_ids=ids, projects=sorted(projects), day=moment.today, now=moment.now
         ):
-            return error
-        if not await accounts.has_other(
-            channel_id=channel_id,
-            account_id=trouble.account_id,
-            other_project=CONSEQUENCES[trouble.effect].whole_project,
-        ):
-            return error
-    return Deferred(
-        f"{error}; another account of the channel goes on",
-        until=datetime.now(UTC),
-        charges=error.charges,
-        trouble=trouble,
-    )
+            return None
+        if best is None:
+            held = await self._rows.list_held(
+                account_ids=ids, projects=sorted(projects), day=moment.today
+            )
+            raise _refusal(
+                [
+                    (each, _against(each, self._need(each, live), buckets, moment, live, held))
+                    for each in candidates
+                ],
+                moment,
+            )
+        return await self._charge(execution_id, best, channel, buckets, moment, live)
 
+    def _need(self, account: Candidate, live: Upload | None) -> Need:
+        """An upload whose session is open needs no insert any more."""
+        begun = live is not None and (live.session_uri is not None or live.status == "uploaded")
+        core = {method: times for method, times in CORE.items() if not (begun and method == INSERT)}
+        units = self._policy.units(core) if account.project is not None else {}
+        return Need(0 if begun else 1, units)
 
-async def write_trouble(
-    connection: Connection, error: StageError, *, execution_id: UUID, video_id: UUID
-) -> None:
-    """Write what an error means for its account, in the transaction that settles the step.
-
-    The account is given back when nothing was sent with it, so that the next claim reserves anew.
-    """
-    trouble = error.trouble
-    if trouble is None:
-        return
-    accounts, uploads = Accounts(connection), Uploads(connection)
-    await afflict(accounts, trouble, str(error))
-    if not trouble.rotate:
-        return
-    live = await uploads.find_live(video_id=video_id)
-    if live is None or (live.untouched and await uploads.abandon(upload_id=live.id)):
-        await accounts.release(execution_id=execution_id)
-
-
-async def afflict(accounts: Accounts, trouble: AccountTrouble, message: str) -> None:
-    """Change state and health of the account, with an event; tell the operator if he must act."""
-    means = CONSEQUENCES[trouble.effect]
-    await accounts.afflict(
-        account_id=trouble.account_id,
-        event=trouble.effect.value,
-        reason=trouble.reason,
-        state=means.state,
-        until=trouble.until,
-        health_loss=means.health_loss,
-        whole_project=means.whole_project,
-    )
-    if means.notify:
-        account = await accounts.get(account_id=trouble.account_id)
-        await accounts.notify(
-            account_id=trouble.account_id,
-            reason=trouble.reason,
-            title=f"YouTube account {account.email}: {trouble.effect.value.replace('_', ' ')}",
-            message=message,
+    async def _charge(
+        self,
+        execution_id: UUID,
+        account: Candidate,
+        channel: ChannelAccounts,
+        buckets: Buckets,
+        moment: Moment,
+        live: Upload | None,
+    ) -> Account:
+        need = self._need(account, live)
+        if not await charge(self._connection, account, need, moment):
+            raise RuntimeError(f"account {account.email} had room under our lock, and has none")
+        units, covers = dict(need.units), []
+        if account.project is not None:
+            extras = [each for each in EXTRAS if each != PLAYLIST or channel.has_playlist]
+            covers = await self._extras(account, extras, buckets, moment, need)
+            for bucket, more in self._policy.units(covers).items():
+                units[bucket] = units.get(bucket, 0) + more
+        reservation_id = await self._rows.insert(
+            execution_id=execution_id,
+            account_id=account.id,
+            day=moment.today,
+            units=units,
+            covers=covers,
+            uploads=need.uploads,
+            expires_at=moment.now + _HOLD,
         )
+        return Account(
+            account.id,
+            account.email,
+            account.provider,
+            account.channel_id,
+            account.project,
+            reservation_id,
+        )
+
+    async def _extras(
+        self,
+        account: Candidate,
+        extras: Sequence[str],
+        buckets: Buckets,
+        moment: Moment,
+        charged: Need,
+    ) -> list[str]:
+        """Those extras whose units publishing does not need, charged."""
+        spare = await spare_units(
+            self._connection, self._policy, account, buckets, moment, charged=charged
+        )
+        covers: list[str] = []
+        for extra in extras:
+            if spare.fits(sum(self._policy.units([*covers, extra]).values())):
+                covers.append(extra)
+        if covers:
+            wanted = Need(0, self._policy.units(covers))
+            if not await charge(self._connection, account, wanted, moment):
+                raise RuntimeError(f"project {account.project} had room under our lock")
+        return covers
+
+
+def _against(
+    account: Candidate,
+    need: Need,
+    buckets: Buckets,
+    moment: Moment,
+    live: Upload | None,
+    held: Sequence[HeldUnits] = (),
+) -> list[Obstacle]:
+    """What stands against an account. One whose upload is under way goes on with it whatever its
+    standing is: only limits can stop it, since no other account can take over."""
+    if live is None:
+        return obstacles(account, need, buckets, moment, held)
+    return capacity_obstacles(account, need, buckets, moment, held)
+
+
+def _refusal(
+    found: Sequence[tuple[Candidate, Sequence[Obstacle]]], moment: Moment
+) -> Deferred | Waiting | Rejected:
+    """What no account means: until when, who must act, or that there is none."""
+    if not found:
+        return Rejected("no account may upload for this channel: add one with ytempire account add")
+    chances = [next_chance(against, moment) for _, against in found]
+    told = "; ".join(
+        ", ".join(each.words for each in against if (each.until is None) == (chance is None))
+        for (_, against), chance in zip(found, chances, strict=True)
+    )
+    soonest = min((chance for chance in chances if chance is not None), default=None)
+    if soonest is None:
+        return Waiting(
+            f"no account of this channel can serve: {told}; authorise it anew with ytempire"
+            " account authorize, or lift it with ytempire account resume"
+        )
+    return Deferred(
+        f"no account of this channel can serve now: {told}; it goes on by itself at"
+        f" {soonest.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        until=soonest,
+    )

@@ -9,6 +9,7 @@ from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
 from workers.reconcile import reconcile
 from workers.runtime import Runtime
+from workers.tasks.accounts import add_accounts
 from workers.tasks.analytics import add_analytics
 from workers.tasks.callbacks import add_callbacks
 from workers.tasks.extras import add_extras
@@ -35,6 +36,7 @@ def add_tasks(app: QueueApp) -> None:
     add_uploads(app)
     add_extras(app)
     add_callbacks(app)
+    add_accounts(app)
 
 
 async def run_line_worker(

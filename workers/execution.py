@@ -40,7 +40,7 @@ from pipeline.domain import (
 from pipeline.errors import LostClaim, Rejected, StageError
 from pipeline.failpoints import Point, reach
 from pipeline.flow import ROUTES
-from workers.accounts import after_trouble, write_trouble
+from workers.account_trouble import after_trouble, write_trouble
 from workers.booking import book
 from workers.callbacks import announce_run
 from workers.channels import channel_from_row

@@ -22,7 +22,8 @@ from pipeline.hosting import Extra
 from pipeline.stages.extras import Dressed, dress, extras_from, put_off, waiting
 from pipeline.stages.script import Scripted
 from pipeline.stages.upload import Uploaded
-from workers.accounts import afflict
+from workers.account_extras import AffordedExtras
+from workers.account_trouble import afflict
 from workers.channels import channel_from_row
 from workers.runtime import Runtime
 from workers.tasks.names import EXTRAS
@@ -63,7 +64,7 @@ async def revive_extras(connection: Connection, video_id: UUID) -> None:
 async def afflict_all(connection: Connection, dressed: Dressed) -> None:
     """Write what the extras told about the account."""
     for trouble, message in dressed.troubles:
-        await afflict(Accounts(connection), trouble, message)
+        await afflict(connection, trouble, message)
 
 
 def log_bugs(dressed: Dressed) -> None:
@@ -133,7 +134,12 @@ async def dress_later(runtime: Runtime, execution_id: UUID, task: Task) -> Dress
         task.cut,
         language=task.language,
         channel=task.channel,
-        host=runtime.host_for(task.account, task.channel.name),
+        host=AffordedExtras(
+            runtime.host_for(task.account, task.channel.name),
+            runtime.pool,
+            execution_id=execution_id,
+            account_id=task.account.id,
+        ),
         store=runtime.store,
         scratch=scratch_of(runtime, execution_id),
         now=now,

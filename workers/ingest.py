@@ -9,7 +9,6 @@ import structlog
 
 from db.errors import Contended, Unavailable
 from db.pool import Pool, transaction
-from db.repositories.accounts import Accounts
 from db.repositories.channels import Channels
 from db.repositories.trends import Trends
 from pipeline.domain import FoundTopic
@@ -18,7 +17,7 @@ from pipeline.ports import TrendSource
 from pipeline.providers.fetching import new_client
 from pipeline.stages.topic_text import normalise_topic
 from pipeline.stages.trend_score import SCALES, score
-from workers.accounts import afflict
+from workers.account_trouble import afflict
 from workers.registry import FEEDS, FeedParts
 from workers.settings import Settings
 
@@ -83,7 +82,7 @@ async def _ingest_one(pool: Pool, source: TrendSource) -> Ingested:
     except StageError as error:
         if error.trouble is not None:
             async with transaction(pool) as connection:
-                await afflict(Accounts(connection), error.trouble, str(error))
+                await afflict(connection, error.trouble, str(error))
         return Ingested(source.name, error=str(error))
     except Exception as error:
         # A feed that finds a bug of ours must not keep the other feeds' topics away.

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from db.errors import UniqueViolated
 from db.pool import Connection
-from db.repositories.accounts import Accounts
 from db.repositories.calls import Calls
 from db.repositories.run_control import LockedStep, RunControl, StepCharge
 from db.repositories.uploads import Upload, Uploads
 from pipeline.domain import ExecutionStatus, StageName, StepStatus
+from workers.quota_charges import release
 from workers.run_ending import HeldRun, cancel_jobs, hold_run
 from workers.runs import RunConflict, enqueue_step
 from workers.upload_ending import recall
@@ -101,7 +101,7 @@ async def begin_again(connection: Connection, run: HeldRun, step: LockedStep) ->
     if run.row.video_id is not None:
         await recall(connection, run.row.video_id)
     if untouched is not None and await Uploads(connection).abandon(upload_id=untouched.id):
-        await Accounts(connection).release(execution_id=run.id)
+        await release(connection, run.id, reason="retried")
     await cancel_jobs(connection, run, note=f"the run goes on from {step.step_name}")
     for done in run.steps:
         if done.step_no >= step.step_no and done.status == StepStatus.SUCCESS:

@@ -18,7 +18,9 @@ from db.repositories.jobs import Jobs, enqueue
 from db.repositories.uploads import LeftUpload, Uploads
 from pipeline.domain import ExecutionStatus, Visibility
 from pipeline.errors import Deferred, Rejected
+from workers.account_trouble import spend
 from workers.journal import open_session_uri
+from workers.quota_charges import release
 from workers.run_ending import HeldRun
 from workers.runs import RunConflict
 from workers.tasks.names import SETTLE_UPLOAD
@@ -48,7 +50,7 @@ async def let_go(connection: Connection, run: HeldRun) -> UploadLeft:
     if live is not None and live.status == "published":
         return UploadLeft.PUBLISHED
     if live is None or (live.untouched and await uploads.abandon(upload_id=live.id)):
-        await Accounts(connection).release(execution_id=run.id)
+        await release(connection, run.id, reason="ended")
         return UploadLeft.NOTHING
     await enqueue(
         connection,
@@ -103,9 +105,9 @@ async def settle_upload(runtime: Runtime, upload_id: UUID) -> str | None:
             upload_id=left.id, fence=left.fence, status=status, host_video_id=video_id, note=note
         )
         if settled and video_id is None:
-            await Accounts(connection).release(execution_id=left.execution_id)
+            await release(connection, left.execution_id, reason="ended")
         elif settled:
-            await Accounts(connection).spend(execution_id=left.execution_id)
+            await spend(connection, execution_id=left.execution_id, account_id=account.id)
     return status if settled else None
 
 

@@ -15,6 +15,7 @@ from pipeline.providers.youtube import ChannelIdentity, identify
 from pipeline.providers.youtube_calls import YouTubeCalls
 from pipeline.providers.youtube_tokens import AccessToken, Credential, refresh
 from workers.channels import require_channel
+from workers.quota_meter import ProjectMeter
 from workers.runs import wake_runs
 from workers.secrets import SecretKeys
 from workers.settings import Settings
@@ -67,10 +68,16 @@ class Authorised:
     identity: ChannelIdentity
 
 
-async def authorise(settings: Settings, credential: Credential, *, account_id: UUID) -> Authorised:
-    """Renew the token and read its channel. Raises `Waiting` for a dead grant and for an account
-    without a channel, `Rejected` for one that lacks scopes; nothing is stored."""
-    fresh = await refresh(credential, token_uri=token_uri(settings), account_id=account_id)
+async def authorise(
+    settings: Settings, pool: Pool, credential: Credential, *, project: str
+) -> Authorised:
+    """Renew the token and read its channel, which counts on the project.
+
+    Raises `Waiting` for a dead grant and for an account without a channel, `Rejected` for one that
+    lacks scopes; nothing is stored.
+    """
+    nobody = UUID(int=0)
+    fresh = await refresh(credential, token_uri=token_uri(settings), account_id=nobody)
     granted = {scope.removeprefix(_AUTH) for scope in fresh.scopes}
     lacking = [use for use, any_of in NEEDED_SCOPES.items() if granted.isdisjoint(any_of)]
     if lacking:
@@ -81,7 +88,8 @@ async def authorise(settings: Settings, credential: Credential, *, account_id: U
         )
     calls = YouTubeCalls(
         _OneToken(fresh.token),
-        account_id=account_id,
+        account_id=nobody,
+        meter=ProjectMeter(pool, project),
         clock=lambda: datetime.now(UTC),
         chance=random.Random(),  # noqa: S311 - spreads retries, guards nothing
         root=settings.google_api_root,
@@ -125,7 +133,8 @@ async def add_account(
     Raises `WrongChannel`, `NotFound` for an unknown channel, and what `authorise` raises; nothing
     is stored then.
     """
-    authorised = await authorise(settings, new.credential, account_id=UUID(int=0))
+    project = new.project or _project(new.credential)
+    authorised = await authorise(settings, pool, new.credential, project=project)
     async with transaction(pool) as connection:
         channel = await _channel(connection, new.channel, authorised.identity)
         accounts, identity = Accounts(connection), authorised.identity
@@ -140,7 +149,7 @@ async def add_account(
             credentials=seal_credential(keys, account_id, new.credential, authorised.token),
             scopes=authorised.token.scopes,
             token_expires_at=authorised.token.expires_at,
-            project=new.project or _project(new.credential),
+            project=project,
             is_reserve=new.is_reserve,
             upload_limit=new.upload_limit,
             quota_limit=new.quota_limit,

@@ -15,15 +15,30 @@ _SQL = load("account")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that may upload; `channel_id` is the host's channel its credential belongs to."""
+    """An account that may upload; `channel_id` is the host's channel its credential belongs to,
+    `project` the Cloud project whose quota its requests count on (None: the embedded host).
+    `reservation_id` is set where a run holds it."""
 
     id: UUID
     email: str
     provider: str
     channel_id: str | None
+    project: str | None
+    reservation_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What trouble and success change of an account, locked."""
+
+    id: UUID
+    email: str
+    state: str
+    cooldown_until: datetime | None
     health_score: Decimal
-    uploads_today: int
-    upload_limit: int
+    health_changed_at: datetime
+    consecutive_errors: int
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +71,7 @@ class AccountRow:
 ROWS = {
     "account_list": AccountRow,
     "account_get": Account,
-    "account_find_held": Account,
-    "account_lock_eligible": Account,
+    "account_lock_standing": Standing,
 }
 
 
@@ -108,75 +122,56 @@ class Accounts:
         row = await _SQL["account_find_reader"].maybe(self._connection)
         return await self.get(account_id=row["id"]) if row else None
 
-    async def find_held(self, *, execution_id: UUID) -> Account | None:
-        row = await _SQL["account_find_held"].maybe(self._connection, execution_id=execution_id)
-        return Account(**row) if row else None
-
-    async def lock_eligible(self, *, channel_id: UUID) -> Account | None:
-        row = await _SQL["account_lock_eligible"].maybe(self._connection, channel_id=channel_id)
-        return Account(**row) if row else None
-
-    async def charge(self, *, account_id: UUID) -> bool:
-        """Count one upload; False when the day's uploads are used up."""
-        return bool(await _SQL["account_charge"].exec(self._connection, account_id=account_id))
-
-    async def hold(self, *, execution_id: UUID, account_id: UUID) -> None:
-        await _SQL["account_hold"].exec(
-            self._connection, execution_id=execution_id, account_id=account_id
+    async def lock_standing(
+        self, *, account_id: UUID, whole_project: bool, at: datetime | None = None
+    ) -> "list[Standing]":
+        """The account, or all of its Cloud project, locked in the order of their ids."""
+        rows = await _SQL["account_lock_standing"].many(
+            self._connection, account_id=account_id, whole_project=whole_project, at=at
         )
+        return [Standing(**row) for row in rows]
 
-    async def spend(self, *, execution_id: UUID) -> None:
-        await _SQL["account_spend"].exec(self._connection, execution_id=execution_id)
-
-    async def next_chance(self, *, channel_id: UUID) -> datetime:
-        """When the first account of the channel may serve again by itself."""
-        row = await _SQL["account_next_chance"].one(self._connection, channel_id=channel_id)
-        at: datetime = row["at"]
-        return at
-
-    async def list_unusable(self, *, channel_id: UUID) -> "list[tuple[str, str]]":
-        """Email and state of the channel's accounts that a person must see to."""
-        rows = await _SQL["account_list_unusable"].many(self._connection, channel_id=channel_id)
-        return [(row["email"], row["state"]) for row in rows]
-
-    async def has_other(self, *, channel_id: UUID, account_id: UUID, other_project: bool) -> bool:
-        row = await _SQL["account_has_other"].one(
+    async def set_standing(
+        self,
+        *,
+        account_id: UUID,
+        state: str,
+        cooldown_until: datetime | None,
+        health: float,
+        now: datetime,
+        errors: int,
+    ) -> None:
+        """Write a new standing; `errors` is 1 when it was the account's own trouble, else 0."""
+        await _SQL["account_set_standing"].exec(
             self._connection,
-            channel_id=channel_id,
             account_id=account_id,
-            other_project=other_project,
+            state=state,
+            cooldown_until=cooldown_until,
+            health=Decimal(str(round(health, 2))),
+            now=now,
+            errors=errors,
         )
-        return bool(row["found"])
 
-    async def afflict(
+    async def record_change(
         self,
         *,
         account_id: UUID,
         event: str,
         reason: str,
-        state: str | None,
-        until: datetime | None,
-        health_loss: int,
-        whole_project: bool,
+        before: float,
+        after: float,
+        at: datetime,
     ) -> None:
-        """Change state and health, with an event; `state` None leaves it."""
-        await _SQL["account_afflict"].exec(
+        """An event that changed the health."""
+        await _SQL["account_record_change"].exec(
             self._connection,
             account_id=account_id,
             event=event,
             reason=reason,
-            state=state,
-            until=until,
-            health_loss=health_loss,
-            whole_project=whole_project,
+            before=Decimal(str(round(before, 2))),
+            after=Decimal(str(round(after, 2))),
+            at=at,
         )
-
-    async def release(self, *, execution_id: UUID) -> None:
-        await _SQL["account_release"].exec(self._connection, execution_id=execution_id)
-
-    async def count_released(self, *, execution_id: UUID) -> int:
-        row = await _SQL["account_count_released"].one(self._connection, execution_id=execution_id)
-        return int(row["n"])
 
     async def notify(self, *, account_id: UUID, reason: str, title: str, message: str) -> None:
         await _SQL["account_notify"].exec(
@@ -240,18 +235,39 @@ class Accounts:
         credentials: Mapping[str, Any],
         scopes: Sequence[str],
         token_expires_at: datetime,
-    ) -> None:
-        await _SQL["account_set_credentials"].exec(
+        holder: UUID,
+    ) -> bool:
+        """Store a renewed token and end the holder's lease; False when the lease was lost."""
+        stored = await _SQL["account_set_credentials"].exec(
             self._connection,
             account_id=account_id,
             credentials=credentials,
             scopes=scopes,
             token_expires_at=token_expires_at,
+            holder=holder,
         )
+        return bool(stored)
 
-    async def lock_refresh(self, *, account_id: UUID) -> None:
-        """Wait until nobody else refreshes this account's token; held to the transaction's end."""
-        await _SQL["account_lock_refresh"].one(self._connection, account_id=account_id)
+    async def take_refresh(
+        self, *, account_id: UUID, holder: UUID, lease_seconds: float
+    ) -> Mapping[str, Any] | None:
+        """The sealed credentials, now ours alone to renew; None while somebody else renews."""
+        row = await _SQL["account_take_refresh"].maybe(
+            self._connection, account_id=account_id, holder=holder, lease_seconds=lease_seconds
+        )
+        return row["credentials"] if row else None
+
+    async def list_token_due(self, *, ahead_seconds: float) -> "list[UUID]":
+        """Accounts that are to serve and whose token ends within so many seconds."""
+        rows = await _SQL["account_list_token_due"].many(
+            self._connection, ahead_seconds=ahead_seconds
+        )
+        return [row["id"] for row in rows]
+
+    async def drop_refresh(self, *, account_id: UUID, holder: UUID) -> None:
+        await _SQL["account_drop_refresh"].exec(
+            self._connection, account_id=account_id, holder=holder
+        )
 
     async def list(self, *, only: str | None = None) -> "list[AccountRow]":
         """All accounts, or those of an email or the start of an id."""
@@ -262,7 +278,3 @@ class Accounts:
         await _SQL["account_set_active"].exec(
             self._connection, account_id=account_id, is_active=is_active
         )
-
-    async def count_allowed(self, *, channel_id: UUID) -> int:
-        row = await _SQL["account_count_allowed"].one(self._connection, channel_id=channel_id)
-        return int(row["n"])

@@ -12,144 +12,11 @@ VALUES ($1, $2, $3)
 
 -- name: account_get :one
 -- parameters: account_id
-SELECT id, email, provider, channel_id, health_score, uploads_today, upload_limit
+SELECT id, email, provider, channel_id,
+       CASE WHEN provider = 'youtube' THEN coalesce(quota_project_id, id::text) END AS project,
+       NULL::uuid AS reservation_id
   FROM youtube_accounts
  WHERE id = $1;
-
--- name: account_find_held :maybe
--- parameters: execution_id
--- The account this run holds already: a repeat of the upload stays with it.
-SELECT a.id, a.email, a.provider, a.channel_id, a.health_score, a.uploads_today, a.upload_limit
-  FROM account_reservations r
-  JOIN youtube_accounts a ON a.id = r.youtube_account_id
- WHERE r.execution_id = $1 AND r.status = 'held';
-
--- name: account_lock_eligible :maybe
--- parameters: channel_id
--- The best account that may upload for the channel today. Waits for a row that another reservation
--- holds (SKIP LOCKED would refuse falsely); the caller charges it in the same transaction.
-SELECT a.id, a.email, a.provider, a.channel_id, a.health_score,
-       CASE WHEN a.quota_date = d.today THEN a.uploads_today ELSE 0 END AS uploads_today,
-       a.upload_limit
-  FROM youtube_accounts a
-  JOIN channel_accounts ca ON ca.youtube_account_id = a.id
- CROSS JOIN (SELECT (clock_timestamp() AT TIME ZONE 'America/Los_Angeles')::date AS today) d
- WHERE ca.channel_id = $1 AND a.is_active AND a.state IN ('ready', 'cooling')
-   AND (a.cooldown_until IS NULL OR a.cooldown_until <= clock_timestamp())
-   AND (a.quota_date < d.today OR a.uploads_today < a.upload_limit)
- ORDER BY a.is_reserve, a.health_score DESC, a.last_upload_at NULLS FIRST, a.id
- LIMIT 1
-   FOR UPDATE OF a;
-
--- name: account_charge :exec
--- parameters: account_id
--- The guarded increment: no row when the day's uploads are used up after all. The Pacific day rolls
--- over here, by itself.
-UPDATE youtube_accounts a
-   SET uploads_today = CASE WHEN a.quota_date = d.today THEN a.uploads_today + 1 ELSE 1 END,
-       quota_used_today = CASE WHEN a.quota_date = d.today THEN a.quota_used_today ELSE 0 END,
-       last_quota_reset = CASE WHEN a.quota_date = d.today THEN a.last_quota_reset
-                               ELSE clock_timestamp() END,
-       quota_date = d.today,
-       -- Only an account whose cooling is over is charged.
-       state = CASE WHEN a.state = 'cooling' THEN 'ready' ELSE a.state END,
-       cooldown_until = NULL
-  FROM (SELECT (clock_timestamp() AT TIME ZONE 'America/Los_Angeles')::date AS today) d
- WHERE a.id = $1 AND (a.quota_date < d.today OR a.uploads_today < a.upload_limit);
-
--- name: account_hold :exec
--- parameters: execution_id, account_id
-INSERT INTO account_reservations (execution_id, youtube_account_id, quota_date, units, expires_at)
-VALUES ($1, $2, (clock_timestamp() AT TIME ZONE 'America/Los_Angeles')::date,
-        '{"uploads": 1}', clock_timestamp() + interval '1 day');
-
--- name: account_spend :exec
--- parameters: execution_id
-WITH spent AS (
-    UPDATE account_reservations SET status = 'spent'
-     WHERE execution_id = $1 AND status = 'held'
- RETURNING youtube_account_id
-)
-UPDATE youtube_accounts a
-   SET total_uploads = a.total_uploads + 1, last_upload_at = clock_timestamp(),
-       consecutive_errors = 0
-  FROM spent
- WHERE a.id = spent.youtube_account_id;
-
--- name: account_next_chance :one
--- parameters: channel_id
--- When the first account of the channel may serve again by itself: its cooling is over and, if its
--- uploads of the day are used up, the Pacific day (of 23 to 25 hours). No account: the next day.
-SELECT coalesce(min(greatest(
-           a.cooldown_until,
-           CASE WHEN a.quota_date >= d.today AND a.uploads_today >= a.upload_limit
-                THEN d.midnight END)), max(d.midnight)) AS at
-  FROM (SELECT today, (today + 1)::timestamp AT TIME ZONE 'America/Los_Angeles' AS midnight
-          FROM (SELECT (clock_timestamp() AT TIME ZONE 'America/Los_Angeles')::date AS today) t) d
-  LEFT JOIN channel_accounts ca ON ca.channel_id = $1
-  LEFT JOIN youtube_accounts a ON a.id = ca.youtube_account_id
-       AND a.is_active AND a.state IN ('ready', 'cooling');
-
--- name: account_list_unusable :many
--- parameters: channel_id
--- The accounts of the channel that serve only after a person has acted.
-SELECT a.email, CASE WHEN a.is_active THEN a.state ELSE 'paused' END AS state
-  FROM channel_accounts ca
-  JOIN youtube_accounts a ON a.id = ca.youtube_account_id
- WHERE ca.channel_id = $1 AND NOT (a.is_active AND a.state IN ('ready', 'cooling'))
- ORDER BY a.email;
-
--- name: account_has_other :one
--- parameters: channel_id, account_id, other_project
--- Could another account of the channel serve now; one of another Cloud project, if asked so?
-SELECT EXISTS (
-    SELECT 1
-      FROM channel_accounts ca
-      JOIN youtube_accounts a ON a.id = ca.youtube_account_id
-      JOIN youtube_accounts own ON own.id = $2
-     CROSS JOIN (SELECT (clock_timestamp() AT TIME ZONE 'America/Los_Angeles')::date AS today) d
-     WHERE ca.channel_id = $1 AND a.id <> $2 AND a.is_active AND a.state IN ('ready', 'cooling')
-       AND (a.cooldown_until IS NULL OR a.cooldown_until <= clock_timestamp())
-       AND (a.quota_date < d.today OR a.uploads_today < a.upload_limit)
-       AND (NOT $3::boolean OR a.quota_project_id IS DISTINCT FROM own.quota_project_id)
-) AS found;
-
--- name: account_afflict :exec
--- parameters: account_id, event, reason, state, until, health_loss, whole_project
--- Change state and health of an account, or of all of its Cloud project, with an event each. What
--- only a person may lift is not lifted by a lesser trouble.
-WITH hit AS (
-    SELECT a.id, a.health_score AS before
-      FROM youtube_accounts a
-      JOIN youtube_accounts own ON own.id = $1
-     WHERE a.id = $1 OR ($7::boolean AND a.quota_project_id = own.quota_project_id)
-     ORDER BY a.id
-       FOR UPDATE OF a
-), changed AS (
-    UPDATE youtube_accounts a
-       SET state = CASE WHEN $4::text IS NULL
-                          OR (a.state IN ('suspended', 'disabled') AND $4 <> 'suspended')
-                          OR (a.state = 'needs_reauth' AND $4 = 'cooling')
-                        THEN a.state ELSE $4 END,
-           cooldown_until = greatest(a.cooldown_until, $5::timestamptz),
-           health_score = greatest(a.health_score - $6::int, 0),
-           total_errors = a.total_errors + (a.id = $1)::int,
-           consecutive_errors = a.consecutive_errors + (a.id = $1)::int,
-           last_error_at = CASE WHEN a.id = $1 THEN clock_timestamp() ELSE a.last_error_at END
-      FROM hit
-     WHERE a.id = hit.id
- RETURNING a.id, hit.before, a.health_score AS after
-)
-INSERT INTO account_events (youtube_account_id, event, reason, health_before, health_after)
-SELECT id, $2, $3, before, after FROM changed;
-
--- name: account_release :exec
--- parameters: execution_id
-UPDATE account_reservations SET status = 'released' WHERE execution_id = $1 AND status = 'held';
-
--- name: account_count_released :one
--- parameters: execution_id
-SELECT count(*) AS n FROM account_reservations WHERE execution_id = $1 AND status = 'released';
 
 -- name: account_notify :exec
 -- parameters: account_id, reason, title, message
@@ -192,16 +59,36 @@ SELECT id, $2, $3, health_score, health_score FROM youtube_accounts WHERE id = $
 SELECT credentials FROM youtube_accounts WHERE id = $1;
 
 -- name: account_set_credentials :exec
--- parameters: account_id, credentials, scopes, token_expires_at
+-- parameters: account_id, credentials, scopes, token_expires_at, holder
+-- By the one who may renew it, whose lease ends with it.
 UPDATE youtube_accounts
-   SET credentials = $2, granted_scopes = $3, token_expires_at = $4
- WHERE id = $1;
+   SET credentials = $2, granted_scopes = $3, token_expires_at = $4,
+       refresh_holder = NULL, refresh_until = NULL
+ WHERE id = $1 AND refresh_holder = $5;
 
--- name: account_lock_refresh :one
--- parameters: account_id
--- One refresh at a time an account, on all hosts. Not its row: reserving it must not wait for
--- Google. 7303 is this lock's own number.
-SELECT pg_advisory_xact_lock(7303, hashtext($1::uuid::text)) IS NULL AS locked;
+-- name: account_take_refresh :maybe
+-- parameters: account_id, holder, lease_seconds
+-- One refresh at a time an account, on all hosts, without a transaction that waits for Google.
+UPDATE youtube_accounts
+   SET refresh_holder = $2,
+       refresh_until = clock_timestamp() + make_interval(secs => $3::float8)
+ WHERE id = $1 AND (refresh_until IS NULL OR refresh_until <= clock_timestamp())
+RETURNING credentials;
+
+-- name: account_list_token_due :many
+-- parameters: ahead_seconds
+-- Accounts that are to serve and whose token ends soon, or has ended.
+SELECT id
+  FROM youtube_accounts
+ WHERE provider = 'youtube' AND is_active AND state IN ('ready', 'cooling')
+   AND token_expires_at <= clock_timestamp() + make_interval(secs => $1::float8)
+ ORDER BY token_expires_at;
+
+-- name: account_drop_refresh :exec
+-- parameters: account_id, holder
+UPDATE youtube_accounts
+   SET refresh_holder = NULL, refresh_until = NULL
+ WHERE id = $1 AND refresh_holder = $2;
 
 -- name: account_list :many
 -- parameters: only
@@ -229,13 +116,6 @@ UPDATE youtube_accounts
                     ELSE state END
  WHERE id = $1;
 
--- name: account_count_allowed :one
--- parameters: channel_id
-SELECT count(*) AS n
-  FROM channel_accounts ca
-  JOIN youtube_accounts a ON a.id = ca.youtube_account_id
- WHERE ca.channel_id = $1 AND a.is_active AND a.state IN ('ready', 'cooling');
-
 -- name: account_find_hindrance :maybe
 -- parameters: account_id
 -- Why the account cannot serve now, and until when if that ends by itself; no row: it can.
@@ -255,3 +135,30 @@ SELECT id
    AND (cooldown_until IS NULL OR cooldown_until <= clock_timestamp())
  ORDER BY is_reserve, health_score DESC, id
  LIMIT 1;
+
+-- name: account_lock_standing :many
+-- parameters: account_id, whole_project, at
+-- An account, or all of its Cloud project, in the order everybody locks them in.
+SELECT a.id, a.email, a.state, a.cooldown_until, a.health_score, a.health_changed_at,
+       a.consecutive_errors, coalesce($3::timestamptz, clock_timestamp()) AS now
+  FROM youtube_accounts a
+ WHERE a.id = $1
+    OR ($2::boolean AND a.quota_project_id = (SELECT own.quota_project_id FROM youtube_accounts own
+                                               WHERE own.id = $1))
+ ORDER BY a.id
+   FOR UPDATE OF a;
+
+-- name: account_set_standing :exec
+-- parameters: account_id, state, cooldown_until, health, now, errors
+UPDATE youtube_accounts
+   SET state = $2, cooldown_until = $3, health_score = $4, health_changed_at = $5::timestamptz,
+       total_errors = total_errors + $6::int,
+       consecutive_errors = consecutive_errors + $6::int,
+       last_error_at = CASE WHEN $6::int > 0 THEN $5::timestamptz ELSE last_error_at END
+ WHERE id = $1;
+
+-- name: account_record_change :exec
+-- parameters: account_id, event, reason, before, after, at
+INSERT INTO account_events (youtube_account_id, event, reason, health_before, health_after,
+                            created_at)
+VALUES ($1, $2, $3, $4, $5, $6);

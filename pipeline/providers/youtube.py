@@ -30,6 +30,7 @@ from pipeline.hosting import (
 from pipeline.ports import Progress
 from pipeline.providers.youtube_calls import (
     NETWORK_TROUBLE,
+    QuotaMeter,
     TokenSource,
     YouTubeCalls,
     refusal_of,
@@ -97,6 +98,7 @@ class YouTubeHost:
         tokens: TokenSource,
         options: YouTubeOptions,
         *,
+        meter: QuotaMeter,
         clock: Callable[[], datetime],
         chance: random.Random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -106,6 +108,7 @@ class YouTubeHost:
         self._calls = YouTubeCalls(
             tokens,
             account_id=options.account_id,
+            meter=meter,
             clock=clock,
             chance=chance,
             root=options.root,

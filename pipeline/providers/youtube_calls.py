@@ -8,11 +8,13 @@ import asyncio
 import http.client
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httplib2
@@ -32,6 +34,9 @@ CANCEL_PATIENCE_SECONDS = 4.0
 NETWORK_TROUBLE = (OSError, httplib2.HttpLib2Error, http.client.HTTPException)
 
 
+# Longer than the database may take: then the request is not sent.
+METER_TIMEOUT_SECONDS = 75.0
+
 # Of their own: a request may hang for its whole timeout, and the loop's default threads are few and
 # needed by everybody.
 _THREADS = ThreadPoolExecutor(32, thread_name_prefix="youtube")
@@ -45,6 +50,15 @@ class TokenSource(Protocol):
 
         Raises `Waiting` (with `trouble`) when the account must be authorised anew.
         """
+        ...
+
+
+class QuotaMeter(Protocol):
+    """Counts requests against what Google grants."""
+
+    async def sent(self, method: str) -> None:
+        """Count one request of a method (`videos.list`), durably: it is called before the request
+        is sent, and counts whatever becomes of it. What it raises stops the request."""
         ...
 
 
@@ -69,11 +83,13 @@ class YouTubeCalls:
         tokens: TokenSource,
         *,
         account_id: UUID,
+        meter: QuotaMeter,
         clock: Callable[[], datetime],
         chance: random.Random,
         root: str | None = None,
     ) -> None:
         self._tokens = tokens
+        self._meter = meter
         self._account_id = account_id
         self._clock = clock
         self._chance = chance
@@ -124,15 +140,20 @@ class YouTubeCalls:
         return await self._work(work, token, doing)
 
     async def _work(self, work: Callable[[AuthorizedHttp], T], token: str, doing: str) -> T:
+        loop = asyncio.get_running_loop()
+
+        def count(method: str) -> None:
+            counted = asyncio.run_coroutine_threadsafe(self._meter.sent(method), loop)
+            counted.result(METER_TIMEOUT_SECONDS)
+
         def run() -> T:
-            # No refreshing inside: it would not be one at a time, and would not be stored.
-            own = AuthorizedHttp(_bearer(token), http=build_http(), refresh_status_codes=())
+            own = _MeteredHttp(token, count)
             try:
                 return work(own)
             finally:
                 own.close()
 
-        working = asyncio.get_running_loop().run_in_executor(_THREADS, run)
+        working = loop.run_in_executor(_THREADS, run)
         try:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
@@ -156,6 +177,49 @@ class YouTubeCalls:
             now=self._clock(),
             chance=self._chance,
         )
+
+
+class _MeteredHttp(AuthorizedHttp):  # type: ignore[misc] # the library has no types
+    """Counts each request before it is sent, repeats included.
+
+    No refreshing inside: it would not be one at a time, and would not be stored.
+    """
+
+    def __init__(self, token: str, count: Callable[[str], None]) -> None:
+        super().__init__(_bearer(token), http=build_http(), refresh_status_codes=())
+        self._count = count
+
+    def request(self, uri: str, method: str = "GET", *args: Any, **kwargs: Any) -> Any:
+        named = method_of(method, uri)
+        if named is not None:
+            self._count(named)
+        return super().request(uri, method, *args, **kwargs)
+
+
+def method_of(verb: str, uri: str) -> str | None:
+    """The API method that a request calls (`videos.insert`); None for the bytes of an upload, which
+    belong to the insert that opened it. What is not in the description is `unknown`."""
+    parts = urlsplit(uri)
+    if "upload_id=" in parts.query:
+        return None
+    return _methods().get((verb, parts.path.strip("/")), "unknown")
+
+
+@cache
+def _methods() -> Mapping[tuple[str, str], str]:
+    """From verb and path to method, as the SDK describes the APIs."""
+    found: dict[tuple[str, str], str] = {}
+    for name, version, prefix in (("youtube", "v3", ""), ("youtubeAnalytics", "v2", None)):
+        document = json.loads(get_static_doc(name, version))
+        own = f"{name}." if prefix is None else prefix
+        for resource, described in document["resources"].items():
+            for method, details in described.get("methods", {}).items():
+                protocols = details.get("mediaUpload", {}).get("protocols", {})
+                paths = [document["servicePath"] + details["path"]]
+                paths += [protocol["path"] for protocol in protocols.values()]
+                for path in paths:
+                    found[details["httpMethod"], path.strip("/")] = f"{own}{resource}.{method}"
+    return MappingProxyType(found)
 
 
 def refusal_of(error: HttpError) -> Refusal:

@@ -229,6 +229,6 @@ def failure(
                 trouble=trouble(AccountEffect.DOUBT, now + DOUBT_PAUSE),
             )
         case Action.RESUME:
-            return Transient(said)
+            return Transient(said, trouble=trouble(AccountEffect.HICCUP, rotate=False))
         case Action.REFUSE | Action.DONE:
             return Rejected(said)

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from pipeline.domain import Channel, Cut
 from pipeline.errors import Deferred, LostClaim, Rejected, StageError, Transient, Waiting
 from pipeline.hosting import AccountEffect, AccountTrouble, Extra, ExtraName, ExtraStatus
-from pipeline.ports import ArtifactStore, Host
+from pipeline.ports import ArtifactStore, ExtrasHost
 
 # A vertical film up to this long is a Short. YouTube takes its thumbnail only once it is processed.
 SHORT_SECONDS = 180.0
@@ -64,7 +64,7 @@ async def dress(
     *,
     language: str,
     channel: Channel,
-    host: Host,
+    host: ExtrasHost,
     store: ArtifactStore,
     scratch: Path,
     now: datetime,
@@ -120,7 +120,7 @@ async def _add(
     cut: Cut,
     language: str,
     channel: Channel,
-    host: Host,
+    host: ExtrasHost,
     store: ArtifactStore,
     scratch: Path,
 ) -> None:
@@ -138,7 +138,7 @@ async def _add(
             await host.add_to_playlist(video_id, channel.playlist_id)
 
 
-async def _require_processed(video_id: str, host: Host) -> None:
+async def _require_processed(video_id: str, host: ExtrasHost) -> None:
     hosted = await host.inspect(video_id)
     if hosted.problem is not None:
         raise Rejected(f"the host refused video {video_id}: {hosted.problem}")

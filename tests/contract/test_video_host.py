@@ -16,7 +16,7 @@ from pipeline.hosting import EndedSession, UploadDraft
 from pipeline.providers.host_local import LocalHost
 from pipeline.providers.youtube import YouTubeHost, YouTubeOptions
 from tests.services.youtube_server import YouTubeServer
-from tests.services.youtube_tokens import MemoryTokens
+from tests.services.youtube_tokens import MemoryMeter, MemoryTokens
 from tests.services.youtube_world import World
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -105,7 +105,9 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
                 own.account_id, channel, root=youtube.root, look_up_waits=(),
                 trouble_pause_seconds=0,
             )  # fmt: skip
-            return YouTubeHost(own, options, clock=clock, chance=random.Random(1))
+            return YouTubeHost(
+                own, options, meter=MemoryMeter(), clock=clock, chance=random.Random(1)
+            )
 
         yield Stand(open_host, clock, tmp_path)
 

@@ -13,7 +13,7 @@ from pipeline.hosting import AccountEffect
 from pipeline.providers.youtube import YouTubeHost, YouTubeOptions
 from pipeline.providers.youtube_errors import RULES, next_pacific_midnight, read_refusal
 from tests.services.youtube_server import YouTubeServer
-from tests.services.youtube_tokens import MemoryTokens
+from tests.services.youtube_tokens import MemoryMeter, MemoryTokens
 from tests.services.youtube_world import Fault, World
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -60,11 +60,12 @@ CASES: list[tuple[int, str, type[StageError], AccountEffect | None, datetime | N
     (404, "playlistNotFound", Rejected, None, None),
     (400, "invalidImage", Rejected, None, None),
     (429, "uploadRateLimitExceeded", Deferred, None, None),
-    (500, "backendError", Transient, None, None),
-    (500, "internalError", Transient, None, None),
-    (503, "processingFailure", Transient, None, None),
-    (408, "", Transient, None, None),
-    (502, "quotaExceeded", Transient, None, None),  # the server's own fault, whatever it says
+    (500, "backendError", Transient, EFFECT.HICCUP, None),
+    (500, "internalError", Transient, EFFECT.HICCUP, None),
+    (503, "processingFailure", Transient, EFFECT.HICCUP, None),
+    (408, "", Transient, EFFECT.HICCUP, None),
+    # The server's own fault, whatever it says.
+    (502, "quotaExceeded", Transient, EFFECT.HICCUP, None),
     (400, "aReasonNobodyKnows", Rejected, None, None),
 ]
 DONE = {"captionExists", "videoAlreadyInPlaylist"}
@@ -80,6 +81,7 @@ class Desk:
         self.host = YouTubeHost(
             self.tokens,
             YouTubeOptions(self.tokens.account_id, "UC_own", youtube.root, look_up_waits=()),
+            meter=MemoryMeter(),
             clock=lambda: NOW,
             chance=random.Random(1),
         )
@@ -118,8 +120,9 @@ async def test_refusal_leads_to_its_action(
     assert (error.trouble.effect if error.trouble else None) == effect
     if error.trouble is not None:
         assert error.trouble.account_id == desk.tokens.account_id
-        assert error.trouble.reason == reason
-        assert error.trouble.rotate is (effect is not EFFECT.CONFIGURE)
+        if reason:
+            assert error.trouble.reason == reason
+        assert error.trouble.rotate is (effect not in (EFFECT.CONFIGURE, EFFECT.HICCUP))
     if until is not None:
         assert isinstance(error, Deferred)
         assert error.until == until
@@ -171,6 +174,7 @@ async def test_missing_scope_asks_for_a_new_authorisation(desk: Desk) -> None:
     host = YouTubeHost(
         desk.tokens,
         YouTubeOptions(desk.tokens.account_id, "UC_own", desk.youtube.root),
+        meter=MemoryMeter(),
         clock=lambda: NOW,
         chance=random.Random(1),
     )

@@ -21,7 +21,7 @@ from pipeline.providers.youtube import YouTubeHost, YouTubeOptions
 from pipeline.providers.youtube_upload import CHUNK_QUANTUM, insert_body
 from tests.contract.test_video_host import SRT, Clock, Stand
 from tests.services.youtube_server import YouTubeServer
-from tests.services.youtube_tokens import MemoryTokens
+from tests.services.youtube_tokens import MemoryMeter, MemoryTokens
 from tests.services.youtube_world import Fault, Refused, World
 
 FILM = bytes(range(256)) * 1024 * 5 + b"end"  # five quanta and a little
@@ -30,14 +30,14 @@ import asyncio, json, random, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from pipeline.providers.youtube import YouTubeHost, YouTubeOptions
-from tests.services.youtube_tokens import MemoryTokens
+from tests.services.youtube_tokens import MemoryMeter, MemoryTokens
 from tests.services.youtube_world import Account
 
 told = json.loads(sys.argv[1])
 tokens = MemoryTokens(Account(**told["account"]), told["token_uri"])
 options = YouTubeOptions(tokens.account_id, "UC_own", told["root"], chunk_bytes=told["chunk"])
 host = YouTubeHost(
-    tokens, options, clock=lambda: datetime.now(UTC), chance=random.Random(1)
+    tokens, options, meter=MemoryMeter(), clock=lambda: datetime.now(UTC), chance=random.Random(1)
 )
 asyncio.run(host.send(told["session"], Path(told["film"]), progress=lambda part: None))
 """
@@ -74,7 +74,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         )
 
         def host(_: str) -> YouTubeHost:
-            return YouTubeHost(tokens, options, clock=clock, chance=random.Random(1))
+            return YouTubeHost(
+                tokens, options, meter=MemoryMeter(), clock=clock, chance=random.Random(1)
+            )
 
         desk = Desk(host, clock, tmp_path)
         desk.youtube, desk.tokens = youtube, tokens

@@ -1,4 +1,4 @@
-"""A token source in memory, for hosts under test: real refreshes, nothing stored."""
+"""Tokens and a meter in memory, for hosts under test: real refreshes, nothing stored."""
 
 import random
 from datetime import datetime
@@ -33,12 +33,23 @@ class MemoryTokens:
         return self._token
 
 
+class MemoryMeter:
+    """Remembers the methods that were called, in their order."""
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+
+    async def sent(self, method: str) -> None:
+        self.methods.append(method)
+
+
 def youtube_calls(youtube: YouTubeServer, account: Account, *, now: datetime) -> YouTubeCalls:
     """The API through one of the fake's accounts."""
     tokens = MemoryTokens(account, youtube.token_uri)
     return YouTubeCalls(
         tokens,
         account_id=tokens.account_id,
+        meter=MemoryMeter(),
         clock=lambda: now,
         chance=random.Random(1),
         root=youtube.root,

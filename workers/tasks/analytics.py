@@ -7,9 +7,8 @@ import structlog
 from procrastinate import Blueprint, JobContext
 
 from db.pool import transaction
-from db.repositories.accounts import Accounts
 from pipeline.errors import StageError
-from workers.accounts import afflict
+from workers.account_trouble import afflict
 from workers.analytics import JOB_TYPE, QUEUE, keep_api_data_fresh, pull_video
 from workers.queue.completion import attempts_allowed
 from workers.queue.outcomes import EndJob, Fail, Retry, Snooze
@@ -41,7 +40,7 @@ async def pull(context: JobContext, /, **payload: Any) -> None:
     except StageError as error:
         if error.trouble is not None:
             async with transaction(runtime.pool) as connection:
-                await afflict(Accounts(connection), error.trouble, str(error))
+                await afflict(connection, error.trouble, str(error))
         decision = decide(
             error,
             finished_attempts=context.job.attempts,

@@ -2,10 +2,12 @@
 
 from pipeline.flow import ROUTES
 
+ACCOUNTS = "maintenance.accounts"
 API_DATA = "maintenance.api_data"
 CALLBACK_DELIVER = "callback.deliver"
 EXTRAS = "maintenance.extras"
 NOOP = "maintenance.noop"
+QUOTA_DAY = "maintenance.quota_day"
 PRUNE = "maintenance.prune"
 RECONCILE = "maintenance.reconcile"
 SCHEDULE = "maintenance.schedule"
@@ -16,11 +18,13 @@ VIDEO_ANALYTICS = "analytics.pull"
 
 TASK_NAMES = frozenset(
     {
+        ACCOUNTS,
         API_DATA,
         CALLBACK_DELIVER,
         EXTRAS,
         NOOP,
         PRUNE,
+        QUOTA_DAY,
         RECONCILE,
         SCHEDULE,
         SETTLE_UPLOAD,

@@ -29,6 +29,8 @@ from pipeline.stages.script import Scripted, write_script
 from pipeline.stages.trend import TrendPick, pick_topic
 from pipeline.stages.upload import Uploaded, WrongChannel, publish_video
 from pipeline.stages.voice import Narrated, narrate
+from workers.account_extras import AffordedExtras
+from workers.account_trouble import spend
 from workers.accounts import reserve_account
 from workers.analytics import SOURCE, schedule_pull
 from workers.call_book import Holder
@@ -282,7 +284,9 @@ async def publish(runtime: Runtime, claim: Claim) -> Performance:
             cut,
             language=script.language,
             channel=claim.channel,
-            host=host,
+            host=AffordedExtras(
+                host, runtime.pool, execution_id=claim.execution.id, account_id=account.id
+            ),
             store=runtime.store,
             scratch=claim.own_scratch,
             now=datetime.now(UTC),
@@ -290,7 +294,7 @@ async def publish(runtime: Runtime, claim: Claim) -> Performance:
         log_bugs(dressed)
 
     async def record(connection: Connection) -> None:
-        await Accounts(connection).spend(execution_id=claim.execution.id)
+        await spend(connection, execution_id=claim.execution.id, account_id=account.id)
         await afflict_all(connection, dressed)
         await enqueue_waiting(connection, claim.execution.id, dressed.extras)
 

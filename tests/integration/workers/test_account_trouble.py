@@ -10,7 +10,8 @@ from db.repositories.accounts import Account, Accounts
 from pipeline.errors import Deferred, Rejected, StageError, Waiting
 from pipeline.hosting import AccountEffect, AccountTrouble
 from tests.integration.workers.runs import add_channel, begin, value
-from workers.accounts import after_trouble, reserve_account, write_trouble
+from workers.account_trouble import after_trouble, write_trouble
+from workers.accounts import reserve_account
 from workers.runs import Started
 
 UNTIL = datetime.now(UTC) + timedelta(hours=24)
