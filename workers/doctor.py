@@ -17,7 +17,14 @@ from db.errors import DatabaseError
 from db.pool import Pool, acquired, open_pool
 from db.repositories.findings import Findings
 from db.revisions import MigrationError
-from workers import doctor_local, doctor_runs, doctor_sources, doctor_vendors, doctor_youtube
+from workers import (
+    doctor_callbacks,
+    doctor_local,
+    doctor_runs,
+    doctor_sources,
+    doctor_vendors,
+    doctor_youtube,
+)
 from workers.doctor_finding import Examined, Finding, Level, error, ok
 from workers.retry import describe
 from workers.settings import Settings
@@ -33,6 +40,7 @@ CHECKS: Mapping[str, Check] = {
     "clock": doctor_local.clock,
     "queue": doctor_local.queue,
     "runs": doctor_runs.runs,
+    "callbacks": doctor_callbacks.callbacks,
     "vendors": doctor_vendors.vendors,
     "paused": doctor_vendors.paused,
     "youtube": doctor_youtube.accounts,

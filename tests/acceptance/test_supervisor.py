@@ -1,22 +1,39 @@
-"""The shipped supervisor file runs workers that end a run, and stops them cleanly."""
+"""The shipped supervisor file runs workers that end a run and the HTTP service, and stops them."""
 
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import httpx
+import pytest
+
 from tests.acceptance.line import Line
 
-CONFIGURATION = Path(__file__).parents[2] / "deploy" / "supervisord.conf"
+SHIPPED = Path(__file__).parents[2] / "deploy" / "supervisord.conf"
 SUPERVISORD = Path(sys.executable).with_name("supervisord")
 SUPERVISORCTL = Path(sys.executable).with_name("supervisorctl")
+
+
+@pytest.fixture
+def configuration(line: Line) -> Path:
+    """The shipped file; only the port is a free one, for tests run at the same time."""
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert text.count("ytempire serve --port 8080\n") == 1
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    file = line.data_dir / "supervisord.conf"
+    file.write_text(text.replace("--port 8080", f"--port {port}"), encoding="utf-8")
+    return file
 
 
 def control(line: Line, *arguments: str) -> str:
     """What supervisorctl answers."""
     return subprocess.run(
-        [str(SUPERVISORCTL), "-c", str(CONFIGURATION), *arguments],
+        [str(SUPERVISORCTL), "-c", str(line.data_dir / "supervisord.conf"), *arguments],
         env=line.environment,
         capture_output=True,
         text=True,
@@ -25,11 +42,11 @@ def control(line: Line, *arguments: str) -> str:
     ).stdout
 
 
-def test_run_ends_under_the_shipped_supervisor(line: Line) -> None:
+def test_run_ends_under_the_shipped_supervisor(line: Line, configuration: Path) -> None:
     line.add_small_channel()
     with (line.data_dir / "supervisor.log").open("wb") as log:
         supervisor = subprocess.Popen(
-            [str(SUPERVISORD), "-c", str(CONFIGURATION)],
+            [str(SUPERVISORD), "-c", str(configuration)],
             env=line.environment,
             stdout=log,
             stderr=log,
@@ -39,7 +56,11 @@ def test_run_ends_under_the_shipped_supervisor(line: Line) -> None:
         run = line.start_small_run("--wait")
         assert line.json("run", "show", run)["status"] == "success"
         states = {row.split()[0]: row.split()[1] for row in control(line, "status").splitlines()}
-        assert states == {"line": "RUNNING", "render": "RUNNING"}
+        assert states == {"line": "RUNNING", "render": "RUNNING", "web": "RUNNING"}
+        log_text = (line.data_dir / "supervisor.log").read_text(encoding="utf-8")
+        address = log_text.split("listening on ")[1].split()[0]
+        assert httpx.get(f"{address}/readyz", trust_env=False).status_code == 200
+        assert httpx.get(f"{address}/v1/runs/{run}", trust_env=False).status_code == 401
 
         pid = int(control(line, "pid", "render"))
         control(line, "signal", "KILL", "render")

@@ -12,6 +12,7 @@ from pipeline.errors import StageError
 from workers.channels import NotFound
 from workers.cli import (
     account,
+    callback,
     channel,
     channel_change,
     cost,
@@ -20,6 +21,7 @@ from workers.cli import (
     enqueue,
     job,
     key,
+    notification,
     queue,
     run,
     run_control,
@@ -69,6 +71,8 @@ app.add_typer(cost.app, name="cost")
 app.add_typer(unknown.app, name="unknown")
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(key.app, name="key")
+app.add_typer(callback.app, name="callback")
+app.add_typer(notification.app, name="notification")
 app.add_typer(database.app, name="db")
 
 

@@ -109,6 +109,19 @@ def parse_time(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def parse_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
+    """The place in a list by age. Raises `CommandError`."""
+    if cursor is None:
+        return None, None
+    moment, _, id_ = cursor.partition("|")
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC), UUID(id_)
+    except ValueError:
+        raise CommandError(
+            "--cursor takes the next_cursor of a page before", ExitCode.USAGE
+        ) from None
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return float(value)

@@ -1,7 +1,6 @@
 """`ytempire run`: start runs of the line and see how they go."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -19,6 +18,7 @@ from workers.cli.output import (
     ExitCode,
     JsonFlag,
     as_items,
+    parse_cursor,
     parse_time,
     print_json,
     print_table,
@@ -114,7 +114,7 @@ def list_(
         raise CommandError(
             f"{status!r} is no status; give one of {', '.join(STATUSES)}", ExitCode.USAGE
         )
-    before, before_id = _parse_cursor(cursor)
+    before, before_id = parse_cursor(cursor)
 
     async def command() -> Sequence[ExecutionListed]:
         async with session() as opened, transaction(opened.pool) as connection:
@@ -267,15 +267,3 @@ def _read_facts(file: Path) -> tuple[str, ...]:
     if not facts:
         raise CommandError(f"there is no fact in {file}: write one a line")
     return facts
-
-
-def _parse_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
-    if cursor is None:
-        return None, None
-    moment, _, id_ = cursor.partition("|")
-    try:
-        return datetime.fromisoformat(moment).astimezone(UTC), UUID(id_)
-    except ValueError:
-        raise CommandError(
-            "--cursor takes the next_cursor of a page before", ExitCode.USAGE
-        ) from None
