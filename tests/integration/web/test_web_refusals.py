@@ -252,3 +252,36 @@ async def test_what_is_not_there_is_a_problem_too(client: httpx.AsyncClient) -> 
     problem(await client.delete("/v1/runs"), 405)
     problem(await client.get("/v1/runs/00000000-0000-0000-0000-000000000000"), 404)
     problem(await client.get("/v1/runs?channel=nowhere"), 404)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://n8n.example.com/",
+        "https://127.1/",
+        "https://2130706433/",
+        "https://0x7f.1/",
+        "https://017700000001/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://100.64.0.1/",
+        "https://[64:ff9b::7f00:1]/",
+        "https://[2002:7f00:1::]/",
+        "https://224.0.0.1/",
+        "https://user@n8n.example.com/",
+        "https://n8n.example.com:5432/",
+        "https://n8n.example.com./",
+        "https://n8n.exämple.com/",
+        "https://169.254.169.254/latest/meta-data/",
+        "gopher://n8n.example.com/",
+        "",
+    ],
+)
+async def test_callback_into_a_network_is_refused_and_starts_nothing(
+    client: httpx.AsyncClient, stored: Pool, url: str
+) -> None:
+    before = await stored.fetchval("SELECT count(*) FROM workflow_executions")
+    for path in ("/v1/runs", "/webhooks/line"):
+        answer = await client.post(path, content=run_body(callback_url=url))
+        told = problem(answer, 422)
+        assert told["errors"][0]["field"] == "callback_url"
+    assert await stored.fetchval("SELECT count(*) FROM workflow_executions") == before
