@@ -19,6 +19,7 @@ from pipeline.domain import StageName
 from pipeline.errors import Rejected
 from pipeline.flow import FIRST_STAGE, ROUTES
 from pipeline.stages.metadata import clip_title
+from workers.callback_rules import CallbackRules, RefusedAddress
 from workers.channels import NotFound, channel_from_row, require_channel
 
 WORKFLOW = "line"
@@ -57,15 +58,21 @@ class Started:
     new: bool
 
 
-def parse_request(payload: Mapping[str, Any]) -> RunRequest:
-    """The request in a payload. Raises `Rejected` that names each field that is wrong."""
+def parse_request(payload: Mapping[str, Any], rules: CallbackRules | None = None) -> RunRequest:
+    """The request in a payload; with `rules`, its callback_url must keep them as well. Raises
+    `Rejected` that names each field that is wrong."""
     try:
-        return RunRequest.model_validate(dict(payload))
+        request = RunRequest.model_validate(dict(payload))
+        if rules is not None and request.callback_url is not None:
+            rules.check(request.callback_url)
+    except RefusedAddress as error:
+        raise Rejected(f"this is not a request for a run: callback_url: {error}") from None
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'payload'}: {e['msg']}" for e in error.errors()
         )
         raise Rejected(f"this is not a request for a run: {problems}") from None
+    return request
 
 
 def asked_of(trigger_data: Mapping[str, Any]) -> RunRequest:

@@ -34,7 +34,6 @@ from workers.account_trouble import spend
 from workers.accounts import reserve_account
 from workers.analytics import SOURCE, schedule_pull
 from workers.call_book import Holder
-from workers.callback_rules import RefusedAddress
 from workers.execution import Claim, Performance, StageRunner, perform
 from workers.extras import afflict_all, enqueue_waiting, log_bugs
 from workers.journal import CommittedJournal
@@ -371,15 +370,9 @@ async def _execution_id(
     INSERT sends it, and begins the run: once, however often the job is repeated."""
     if stage == FIRST_STAGE and "channel" in payload:
         job_id = UUID(str(context.job.id))
-        request = parse_request(payload)
-        if request.callback_url is not None:
-            try:
-                runtime.settings.callback_rules.check(request.callback_url)
-            except RefusedAddress as error:
-                raise Rejected(f"callback_url: {error}") from None
         started = await start_run_once(
             runtime.pool,
-            request,
+            parse_request(payload, runtime.settings.callback_rules),
             idempotency_key=f"job:{job_id}",
             job_id=job_id,
         )
