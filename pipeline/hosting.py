@@ -59,19 +59,6 @@ class Publication:
     path: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HostedVideo:
-    """What a host says about a video when asked: where it stands and who may see it.
-
-    `problem` is the host's own reason when it rejected or failed the video, else None.
-    """
-
-    video_id: str
-    visibility: Visibility
-    processed: bool
-    problem: str | None
-
-
 class ExtraName(StrEnum):
     """What goes with a published video, in the order in which it is added."""
 
@@ -129,3 +116,18 @@ class AccountTrouble:
     reason: str
     until: datetime | None = None
     rotate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostedVideo:
+    """What a host says about a video when asked: where it stands and who may see it.
+
+    `problem` is the host's own reason when it rejected or failed the video, else None; `trouble` is
+    what that reason says about the account.
+    """
+
+    video_id: str
+    visibility: Visibility
+    processed: bool
+    problem: str | None
+    trouble: AccountTrouble | None = None

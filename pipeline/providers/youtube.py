@@ -35,7 +35,7 @@ from pipeline.providers.youtube_calls import (
     YouTubeCalls,
     refusal_of,
 )
-from pipeline.providers.youtube_errors import Action, Refusal, rule_for
+from pipeline.providers.youtube_errors import Action, Refusal, rule_for, verdict_trouble
 from pipeline.providers.youtube_upload import CHUNK_BYTES, ResumableSend, end_session, open_session
 
 NEWEST = 50
@@ -305,6 +305,7 @@ class YouTubeHost:
             visibility=Visibility(status["privacyStatus"]),
             processed=state == "processed" and processing == "succeeded",
             problem=f"{state}: {reason}" if reason is not None else None,
+            trouble=verdict_trouble(str(reason), self._options.account_id),
         )
 
     async def statistics(self, video_id: str) -> Statistics:

@@ -115,14 +115,39 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 )
 """The action for every reason that is known; others go by their status, see `rule_for`."""
 
+VERDICTS: Mapping[str, Rule] = MappingProxyType(
+    _rules(
+        Scope.VIDEO,
+        Action.REFUSE,
+        "copyright",
+        "duplicate",
+        "inappropriate",
+        "termsOfUse",
+        "length",
+        "claim",
+        "trademark",
+        "legal",
+        "codec",
+        "conversion",
+        "emptyFile",
+        "invalidFile",
+        "tooSmall",
+        "uploadAborted",
+    )
+    | _rules(Scope.ACCOUNT, Action.SUSPEND, "uploaderAccountSuspended", "uploaderAccountClosed")
+)
+"""What YouTube finds of an uploaded video: the reasons of `rejected` and of `failed`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a refusing answer says. `reason` is empty where it names none."""
+    """What a refusing answer says. `reason` is empty where it names none; `foreign` is an answer
+    that has not the shape of YouTube's: something between us and it refused."""
 
     status: int
     reason: str
     message: str
+    foreign: bool = False
 
 
 def read_refusal(status: int, content: bytes) -> Refusal:
@@ -135,7 +160,7 @@ def read_refusal(status: int, content: bytes) -> Refusal:
         reason = listed.get("reason") or detail.get("reason") or error.get("status") or ""
         message = listed.get("message") or error.get("message") or ""
     except (ValueError, LookupError, TypeError, AttributeError):
-        return Refusal(status, "", "")
+        return Refusal(status, "", "", foreign=True)
     plain = " ".join(str(message).split())[:_MESSAGE_CHARACTERS]
     return Refusal(status, str(reason)[:100], plain)
 
@@ -145,8 +170,11 @@ def _first(listed: Any) -> Mapping[str, Any]:
 
 
 def rule_for(refusal: Refusal) -> Rule:
-    """The rule for a refusal: by its status when it is the server's own fault, then by reason."""
+    """The rule for a refusal: by its status when it is the server's own fault, then by reason. What
+    did not come from YouTube condemns neither an account nor a video."""
     if refusal.status >= 500 or refusal.status == 408:
+        return Rule(Scope.TRANSIENT, Action.RESUME)
+    if refusal.foreign and refusal.status != 401:  # with a 401 another token is worth a try
         return Rule(Scope.TRANSIENT, Action.RESUME)
     # A day's limit comes as a rate limit, too: a short back-off would ask all day in vain.
     daily = "per day" in refusal.message.lower()
@@ -163,6 +191,14 @@ def rule_for(refusal: Refusal) -> Rule:
         case 429:
             return Rule(Scope.PROJECT, Action.BACK_OFF)
     return Rule(Scope.VIDEO, Action.REFUSE)
+
+
+def verdict_trouble(reason: str, account_id: UUID) -> AccountTrouble | None:
+    """What the reason of a rejected or failed video means for the account that uploaded it."""
+    rule = VERDICTS.get(reason)
+    if rule is None or rule.action is not Action.SUSPEND:
+        return None
+    return AccountTrouble(account_id, AccountEffect.SUSPEND, reason)
 
 
 def next_pacific_midnight(now: datetime) -> datetime:
@@ -184,6 +220,8 @@ def failure(
     ) -> AccountTrouble:
         return AccountTrouble(account_id, effect, refusal.reason or "unknown", until, rotate)
 
+    if refusal.foreign:
+        return Transient(f"{said}; what answered is not YouTube: see what stands between")
     match rule_for(refusal).action:
         case Action.BENCH_PROJECT:
             until = next_pacific_midnight(now)

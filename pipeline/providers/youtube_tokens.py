@@ -15,6 +15,20 @@ from googleapiclient.http import build_http
 from pipeline.errors import Transient, Waiting
 from pipeline.hosting import AccountEffect, AccountTrouble
 
+# What only a person can mend. Anything else that refuses (a proxy, a portal, a page) may pass.
+DEAD = frozenset(
+    {
+        "invalid_grant",
+        "invalid_client",
+        "unauthorized_client",
+        "deleted_client",
+        "disabled_client",
+        "invalid_scope",
+        "access_denied",
+        "admin_policy_enforced",
+        "org_internal",
+    }
+)
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 
 
@@ -43,20 +57,27 @@ async def refresh(credential: Credential, *, token_uri: str, account_id: UUID) -
     """Ask for a new access token, in a thread.
 
     Raises `Waiting` with `trouble` when the grant is dead (revoked, expired, wrong client): a
-    person must authorise the account anew. `Transient` when the endpoint is away.
+    person must authorise the account anew. `Transient` when the endpoint is away, or something else
+    answers for it.
     """
     try:
         return await asyncio.to_thread(_refresh, credential, token_uri)
     except RefreshError as error:
+        said = _oauth_error(error)
         if error.retryable:
             raise Transient("Google's token endpoint asks to try again") from error
-        said = _oauth_error(error)
+        if said not in DEAD:
+            raise Transient(
+                "what answers for Google's token endpoint refuses without a reason of its own"
+                f" ({said}): check YTEMPIRE_GOOGLE_TOKEN_URI, or what stands between"
+            ) from error
         raise Waiting(
             f"Google refuses to renew the account's token: {said}; authorise it anew with"
             " `ytempire account add`",
             trouble=AccountTrouble(account_id, AccountEffect.REAUTHORISE, said, rotate=True),
         ) from error
-    except (GoogleAuthError, OSError, ValueError) as error:
+    except (GoogleAuthError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        # google-auth takes a page that came with a 200 for an answer, and stumbles.
         raise Transient(
             f"Google's token endpoint cannot be reached ({type(error).__name__})"
         ) from error
@@ -91,4 +112,5 @@ def _refresh(credential: Credential, token_uri: str) -> AccessToken:
 def _oauth_error(error: RefreshError) -> str:
     """The OAuth error's name (`invalid_grant`); its text may repeat what was sent."""
     said: Any = error.args[1] if len(error.args) > 1 else None
-    return str(said.get("error", "refused"))[:60] if isinstance(said, Mapping) else "refused"
+    name = said.get("error") if isinstance(said, Mapping) else None
+    return name[:60] if isinstance(name, str) else "no OAuth error"

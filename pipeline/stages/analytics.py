@@ -36,7 +36,10 @@ async def measure(
     """
     hosted = await statistics.inspect(publication.video_id)
     if hosted.problem is not None:
-        raise Rejected(f"the host refused video {publication.video_id}: {hosted.problem}")
+        raise Rejected(
+            f"the host refused video {publication.video_id}: {hosted.problem}",
+            trouble=hosted.trouble,
+        )
     if not hosted.processed:
         raise Deferred(
             f"the host is still processing video {publication.video_id}",

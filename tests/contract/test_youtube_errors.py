@@ -168,6 +168,32 @@ async def test_dead_grant_asks_for_a_new_authorisation(desk: Desk, error: str) -
     assert desk.account.refresh_token not in repr(caught.value)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "garbage"},
+        {"kind": "cut"},
+        {"status": 200, "body": "[]"},
+        {"status": 200, "body": "{}"},
+        {"status": 200, "body": '{"access_token": 7, "expires_in": "soon"}'},
+        {"status": 403, "body": "<html>Log in to the hotel's network"},
+        {"status": 407, "body": '{"error": 407}'},
+        {"status": 502, "body": '{"error": "bad gateway"}'},
+        {"status": 503, "body": '{"error": "backend_error"}'},
+        {"status": 429, "body": '{"error": "rate_limit_exceeded"}'},
+    ],
+)
+async def test_whatever_else_answers_for_the_token_endpoint_condemns_no_account(
+    desk: Desk, fault: dict[str, Any]
+) -> None:
+    desk.world.faults.append(Fault("token", times=9, **fault))
+    with pytest.raises(Transient) as caught:
+        await desk.host.owner()
+    assert caught.value.trouble is None
+    desk.world.faults.clear()
+    assert await desk.host.owner() == "UC_own"
+
+
 async def test_missing_scope_asks_for_a_new_authorisation(desk: Desk) -> None:
     desk.account.scopes = ("https://www.googleapis.com/auth/youtube.upload",)
     desk.tokens = MemoryTokens(desk.account, desk.youtube.token_uri)
@@ -211,6 +237,16 @@ async def test_quota_of_the_project_is_counted_and_ends(desk: Desk) -> None:
 )
 def test_any_body_is_a_refusal(content: bytes) -> None:
     assert read_refusal(418, content).status == 418
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 407, 429])
+async def test_page_between_us_and_youtube_condemns_neither_account_nor_video(
+    desk: Desk, status: int
+) -> None:
+    error = await desk.refused(status=status, body="<html>Log in to the hotel's network")
+    assert type(error) is Transient
+    assert "not YouTube" in str(error)
+    assert error.trouble is None
 
 
 @pytest.mark.parametrize(

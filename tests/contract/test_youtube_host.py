@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from googleapiclient.discovery_cache import get_static_doc
 
 from pipeline.domain import Visibility
 from pipeline.errors import Rejected, Transient
+from pipeline.hosting import AccountEffect
 from pipeline.providers.youtube import YouTubeHost, YouTubeOptions
+from pipeline.providers.youtube_errors import VERDICTS
 from pipeline.providers.youtube_upload import CHUNK_QUANTUM, insert_body
 from tests.contract.test_video_host import SRT, Clock, Stand
 from tests.services.youtube_server import YouTubeServer
@@ -239,27 +242,47 @@ async def test_video_on_another_channel_is_not_published(desk: Desk) -> None:
     assert desk.youtube.asked("videos.update") == []
 
 
-@pytest.mark.parametrize(
-    ("state", "reason"),
-    [
-        ("rejected", ("rejectionReason", "duplicate")),
-        ("rejected", ("rejectionReason", "copyright")),
-        ("failed", ("failureReason", "codec")),
-    ],
-)
-async def test_refused_video_tells_youtubes_reason(
-    desk: Desk, state: str, reason: tuple[str, str]
+def _verdicts() -> list[tuple[str, str, str]]:
+    """Every reason that the description of the API knows."""
+    schema = json.loads(get_static_doc("youtube", "v3"))["schemas"]["VideoStatus"]["properties"]
+    return [
+        (state, name, reason)
+        for state, name in (("rejected", "rejectionReason"), ("failed", "failureReason"))
+        for reason in schema[name]["enum"]
+    ]
+
+
+@pytest.mark.parametrize(("state", "name", "reason"), _verdicts())
+async def test_refused_video_tells_youtubes_reason_and_what_it_means_for_the_account(
+    desk: Desk, state: str, name: str, reason: str
 ) -> None:
     video_id = await desk.upload(FILM)
-    desk.world.videos[video_id]["status"] |= {"uploadStatus": state, reason[0]: reason[1]}
+    desk.world.videos[video_id]["status"] |= {"uploadStatus": state, name: reason}
     hosted = await desk().inspect(video_id)
-    assert hosted.problem == f"{state}: {reason[1]}"
+    assert hosted.problem == f"{state}: {reason}"
+    assert reason in VERDICTS
+    suspended = reason.startswith("uploaderAccount")
+    assert (hosted.trouble is not None) is suspended
+    if hosted.trouble is not None:
+        assert hosted.trouble.effect is AccountEffect.SUSPEND
+
+
+@pytest.mark.parametrize(("status", "reason"), [("failed", "transcodeFailed"), ("terminated", "")])
+async def test_failed_processing_is_a_problem(desk: Desk, status: str, reason: str) -> None:
+    video_id = await desk.upload(FILM)
+    told = {"processingStatus": status} | ({"processingFailureReason": reason} if reason else {})
+    desk.world.videos[video_id]["processingDetails"] = told
+    hosted = await desk().inspect(video_id)
+    assert not hosted.processed
+    assert hosted.problem == f"processing failed: {reason or status}"
 
 
 async def test_processing_takes_its_time(desk: Desk) -> None:
     desk.world.unprocessed_reads = 2
     video_id = await desk.upload(FILM)
     assert [(await desk().inspect(video_id)).processed for _ in range(3)] == [False, False, True]
+    desk.world.videos[video_id]["processingDetails"] = {"processingStatus": "processing"}
+    assert not (await desk().inspect(video_id)).processed
 
 
 async def test_captions_and_playlist_that_are_there_are_success(desk: Desk) -> None:

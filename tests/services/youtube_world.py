@@ -305,6 +305,8 @@ class World:
 
     def processing(self, video: dict[str, Any]) -> dict[str, str]:
         """The part `processingDetails`."""
+        if "processingDetails" in video:
+            return dict(video["processingDetails"])
         state = video["status"]["uploadStatus"]
         return {"processingStatus": {"uploaded": "processing"}.get(state, "succeeded")}
 
