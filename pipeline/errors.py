@@ -6,6 +6,7 @@
     ├── Deferred      not before a stated moment (quota, budget); costs no attempt
     │   └── OutOfCredit   the vendor wants money first: pauses the vendor as a whole
     ├── Rejected      never again: the same input would fail the same way
+    │   └── Damaged       a stored file is not what was stored
     ├── Waiting       a person must act first; costs no attempt
     └── LostClaim     another worker owns the work now: write nothing more
 
@@ -15,7 +16,7 @@ the log and its class in the step's error.
 
 from datetime import datetime
 
-from pipeline.domain import Charge
+from pipeline.domain import ArtifactKind, Charge
 from pipeline.hosting import AccountTrouble
 
 
@@ -112,6 +113,18 @@ class OutOfCredit(Deferred):
 
 class Rejected(StageError):
     """The same input would be refused again: the run fails with this message."""
+
+
+class Damaged(Rejected):
+    """A stored file has another content than it was stored with.
+
+    Attributes:
+        kind: what the file is.
+    """
+
+    def __init__(self, message: str, *, kind: ArtifactKind) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Waiting(StageError):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from db.pool import Connection
 from db.repositories.executions import Executions
+from workers.disk import DiskGuard
 from workers.queue.app import QueueApp
 from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
@@ -56,6 +57,7 @@ async def run_line_worker(
         return going_on > 0
 
     app = make_app(JobQueueConnector(url, pool=runtime.pool))
+    app.job_manager.limit_queues = DiskGuard(runtime.settings.data_dir)
     async with app.open_async():
         await run_worker(
             app,

@@ -2,18 +2,17 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from db.pool import acquired
 from db.repositories.findings import Findings
 from db.repositories.queues import Queues
+from workers.disk import FLOOR_BYTES, free_bytes
 from workers.doctor_finding import Examined, Finding, error, ok, warning
 
 GIGABYTE = 1024**3
 LITTLE_DISK_BYTES = 5 * GIGABYTE
-NO_DISK_BYTES = GIGABYTE
 SMALL_SKEW_SECONDS = 2.0
 LARGE_SKEW_SECONDS = 30.0
 LONG_WAIT_SECONDS = 600.0
@@ -32,12 +31,12 @@ async def data_folder(examined: Examined) -> Sequence[Finding]:
 async def disk(examined: Examined) -> Sequence[Finding]:
     """There is room to render."""
     folder = examined.settings.data_dir
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(folder)
     told = f"{free / GIGABYTE:.1f} GiB are free at {folder}"
-    if free < NO_DISK_BYTES:
-        return [error("disk", f"{told}; a render may need 1 GiB")]
+    low = [queue for queue, floor in FLOOR_BYTES.items() if free < floor]
+    if low:
+        kept = f"workers of this host take no job from {', '.join(low)} until there is more"
+        return [error("disk", f"{told}; {kept}")]
     return [warning("disk", told) if free < LITTLE_DISK_BYTES else ok("disk", told)]
 
 

@@ -44,6 +44,8 @@ from workers.account_trouble import after_trouble, write_trouble
 from workers.booking import book
 from workers.callbacks import announce_run
 from workers.channels import channel_from_row
+from workers.damage import remake
+from workers.disk import parked
 from workers.progress import Progress, report_progress
 from workers.queue.completion import attempts_allowed, record
 from workers.queue.outcomes import Fail, Finish, Outcome, Retry, Snooze
@@ -246,6 +248,7 @@ async def _settle_or_lose(
 
 async def _settle(runtime: Runtime, context: JobContext, claim: Claim, error: Exception) -> None:
     """Write in one commit what an error means for the step, the run, the job and the account."""
+    error = parked(error)
     if isinstance(error, StageError) and claim.stage is StageName.UPLOAD:
         error = await after_trouble(
             runtime.pool,
@@ -276,6 +279,8 @@ async def _settle(runtime: Runtime, context: JobContext, claim: Claim, error: Ex
             await write_trouble(
                 connection, error, execution_id=claim.execution.id, video_id=claim.video_id
             )
+        if await remake(connection, error, execution_id=claim.execution.id, stage=claim.stage):
+            return
         await _write_decision(connection, claim, decision, error)
         await announce_run(connection, execution_id=claim.execution.id)
 

@@ -95,8 +95,11 @@ async def retry_run(
     return plan
 
 
-async def begin_again(connection: Connection, run: HeldRun, step: LockedStep) -> None:
-    """Reset this step and those after it and enqueue its job. Raises `RunConflict`."""
+async def begin_again(
+    connection: Connection, run: HeldRun, step: LockedStep, *, anew: bool = True
+) -> None:
+    """Reset this step and those after it and enqueue its job; with `anew`, what was paid for is
+    asked for again. Raises `RunConflict`."""
     untouched = await _refuse_second_film(connection, run, step)
     if run.row.video_id is not None:
         await recall(connection, run.row.video_id)
@@ -104,7 +107,7 @@ async def begin_again(connection: Connection, run: HeldRun, step: LockedStep) ->
         await release(connection, run.id, reason="retried")
     await cancel_jobs(connection, run, note=f"the run goes on from {step.step_name}")
     for done in run.steps:
-        if done.step_no >= step.step_no and done.status == StepStatus.SUCCESS:
+        if anew and done.step_no >= step.step_no and done.status == StepStatus.SUCCESS:
             # It is done again for another result: the stored answers would lead to the same one.
             await Calls(connection).set_aside(step_id=done.id, reason="the step is done again")
     control = RunControl(connection)

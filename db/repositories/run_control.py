@@ -120,6 +120,11 @@ class RunControl:
             self._connection, step_id=step_id, rejection=rejection
         )
 
+    async def count_remade(self, *, step_id: UUID) -> int:
+        """Count that the step's file was damaged; how often that was."""
+        row = await _SQL["control_count_remade"].one(self._connection, step_id=step_id)
+        return int(row["n"])
+
     async def list_rejections(self, *, execution_id: UUID) -> list[Rejection]:
         """The oldest first."""
         rows = await _SQL["control_list_rejections"].many(

@@ -52,6 +52,14 @@ UPDATE workflow_steps
                          coalesce(input->'rejections', '[]') || jsonb_build_array($2::jsonb))
  WHERE id = $1;
 
+-- name: control_count_remade :one
+-- parameters: step_id
+-- How often the step was sent back to because what it made was damaged, this time included.
+UPDATE workflow_steps
+   SET input = jsonb_set(input, '{remade}', to_jsonb(coalesce((input->>'remade')::int, 0) + 1))
+ WHERE id = $1
+RETURNING (input->>'remade')::int AS n;
+
 -- name: control_list_rejections :many
 -- parameters: execution_id
 SELECT s.step_name, r.value->>'reason' AS reason, r.value->>'by' AS by, r.value->>'at' AS at

@@ -26,7 +26,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from pipeline.domain import Artifact, ArtifactKind
-from pipeline.errors import Rejected, StageError, Transient, Waiting
+from pipeline.errors import Damaged, Rejected, StageError, Transient, Waiting
 from pipeline.providers.durable import copy_durably, digest, disk_trouble, make_folder
 
 Clock = Callable[[], datetime]
@@ -176,6 +176,8 @@ class _Bucket:
                     file,
                     attributes=cast("Any", {"Content-Type": media_type, "sha256": sha256}),
                 )
+            if not await self._holds(key, sha256, size):
+                raise Transient(f"{what}: the bucket does not have what it was given")
         except BaseError as error:
             raise _judged(what, error) from error
         return self._address(key)
@@ -257,9 +259,10 @@ def _has_size(file: Path, size: int) -> bool:
 
 def _compare(artifact: Artifact, found: str) -> None:
     if found != artifact.sha256:
-        raise Rejected(
+        raise Damaged(
             f"{artifact.url} is damaged: its SHA-256 is {found[:16]}..., {artifact.sha256[:16]}..."
-            " was stored; retry the run from the stage that made it"
+            " was stored; retry the run from the stage that made it",
+            kind=artifact.kind,
         )
 
 

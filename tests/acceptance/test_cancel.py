@@ -20,7 +20,6 @@ from tests.unit.pipeline.test_children import gone
 
 PATIENCE_SECONDS = 60.0
 STOPPING_SECONDS = 10.0
-QUARTER = 256 * 1024
 LIVE = (
     "SELECT count(*) FROM queue.job_queue WHERE status IN ('pending', 'processing')"
     " AND (job_type LIKE 'video.%' OR job_type = 'maintenance.settle_upload')"
@@ -179,8 +178,8 @@ async def test_upload_cancelled_before_its_last_chunk_is_given_up(
     line = on_youtube
     ready(line, youtube)
     run = line.start_small_run()
-    youtube.world.faults.append(Fault("upload.put", "partial", keep=QUARTER))
-    shown = await cancelled_while_held(line, Held(youtube, "upload.query", after=1), run)
+    youtube.world.faults.append(Fault("upload.put", "partial", keep=1000, times=2))
+    shown = await cancelled_while_held(line, Held(youtube, "upload.put", after=1), run)
     assert shown["upload"]["status"] == "abandoned"
     assert youtube.world.videos == {}
     assert youtube.world.sessions == {}

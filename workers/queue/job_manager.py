@@ -63,6 +63,8 @@ class JobQueueManager(manager.JobManager):
         self.claims = Claims()
         self._knows_task = knows_task
         self._presences: dict[int, Presence] = {}
+        #: From the queues of a worker to those it may take jobs from now (None: all).
+        self.limit_queues: Callable[[Iterable[str] | None], list[str] | None] | None = None
 
     # Workers
 
@@ -143,6 +145,10 @@ class JobQueueManager(manager.JobManager):
         running = self.claims.of_worker(worker_id)
         if any(claim.runs_alone for claim in running):
             return None
+        if self.limit_queues is not None:
+            queues = self.limit_queues(queues)
+            if queues == []:
+                return None
         row = await self._fetch_row(queues, worker_id, busy=bool(running), presence=presence)
         if row is None:
             return None
