@@ -6,6 +6,7 @@
     ├── Deferred      not before a stated moment (quota, budget); costs no attempt
     │   └── OutOfCredit   the vendor wants money first: pauses the vendor as a whole
     ├── Rejected      never again: the same input would fail the same way
+    │   └── OverBudget    the video would cost more than one may
     ├── Waiting       a person must act first; costs no attempt
     └── LostClaim     another worker owns the work now: write nothing more
 
@@ -112,6 +113,10 @@ class OutOfCredit(Deferred):
 
 class Rejected(StageError):
     """The same input would be refused again: the run fails with this message."""
+
+
+class OverBudget(Rejected):
+    """The next call does not fit into what a video may cost; what was paid for stays of use."""
 
 
 class Waiting(StageError):
