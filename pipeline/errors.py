@@ -6,7 +6,8 @@
     ├── Deferred      not before a stated moment (quota, budget); costs no attempt
     │   └── OutOfCredit   the vendor wants money first: pauses the vendor as a whole
     ├── Rejected      never again: the same input would fail the same way
-    │   └── Damaged       a stored file is not what was stored
+    │   ├── Damaged       a stored file is not what was stored
+    │   └── OverBudget    the video would cost more than one may
     ├── Waiting       a person must act first; costs no attempt
     └── LostClaim     another worker owns the work now: write nothing more
 
@@ -125,6 +126,10 @@ class Damaged(Rejected):
     def __init__(self, message: str, *, kind: ArtifactKind) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class OverBudget(Rejected):
+    """The next call does not fit into what a video may cost; what was paid for stays of use."""
 
 
 class Waiting(StageError):

@@ -27,6 +27,7 @@ from pipeline.calls import CallRequest, SoughtCall
 from pipeline.domain import Artifact, Charge, ExecutionStatus, StageName
 from pipeline.errors import LostClaim
 from workers.booking import book
+from workers.budgets import Limits, check_budget
 from workers.queue.listening import pause_before
 
 T = TypeVar("T")
@@ -51,9 +52,10 @@ class Holder:
 class CallBook:
     """The ledger's rows for one claim. Every method raises `LostClaim` when it is lost."""
 
-    def __init__(self, pool: Pool, holder: Holder, *, patience: float) -> None:
+    def __init__(self, pool: Pool, holder: Holder, *, limits: Limits, patience: float) -> None:
         self._pool = pool
         self._holder = holder
+        self._limits = limits
         self._patience = patience
 
     async def tries(self, request: CallRequest) -> list[Try]:
@@ -75,13 +77,31 @@ class CallBook:
             )
         return SoughtCall(known.id, known.created_at, known.provider_ref, booked)
 
+    async def check_budget(self, request: CallRequest) -> None:
+        """A first look at what may be spent, before anything is waited for; see `check_budget`."""
+        async with transaction(self._pool) as connection:
+            await self._check_budget(connection, request, exactly=False)
+
+    async def _check_budget(
+        self, connection: Connection, request: CallRequest, *, exactly: bool
+    ) -> None:
+        await check_budget(
+            connection,
+            self._limits,
+            video_id=self._holder.video_id,
+            service=request.service,
+            most=request.most,
+            exactly=exactly,
+        )
+
     async def intend(
         self, call_id: UUID, request: CallRequest, *, number: int, settles_after: float
     ) -> datetime:
-        """Commit the intent; when the call will have settled."""
+        """Commit the intent, within what may be spent; when the call will have settled."""
 
         async def write(connection: Connection) -> datetime:
             await self._own(connection)
+            await self._check_budget(connection, request, exactly=True)
             return await Calls(connection).insert(
                 call_id=call_id,
                 step_id=self._holder.step_id,

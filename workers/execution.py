@@ -37,7 +37,7 @@ from pipeline.domain import (
     StageName,
     StepStatus,
 )
-from pipeline.errors import LostClaim, Rejected, StageError
+from pipeline.errors import LostClaim, OverBudget, Rejected, StageError
 from pipeline.failpoints import Point, reach
 from pipeline.flow import ROUTES
 from workers.account_trouble import after_trouble, write_trouble
@@ -312,7 +312,7 @@ async def _write_decision(
             details={"step": claim.stage.value, "class": type(error).__name__},
         )
         await Videos(connection).set_failed(video_id=claim.video_id, error=decision.error)
-        if isinstance(error, Rejected):
+        if isinstance(error, Rejected) and not isinstance(error, OverBudget):
             # The stored answers led here; whoever tries again wants others.
             await Calls(connection).set_aside(step_id=claim.step_id, reason="rejected")
         return

@@ -35,6 +35,7 @@ from pipeline.errors import (
 )
 from pipeline.failpoints import Point, reach
 from pipeline.ports import ArtifactStore, PaidCall
+from workers.budgets import Limits
 from workers.call_book import CallBook, Holder
 from workers.spool import Spool, decode_answer, encode_answer
 from workers.under_way import UnderWay
@@ -85,10 +86,11 @@ class CommittedCalls:
         spool: Spool,
         gates: Mapping[str, Gate],
         under_way: UnderWay,
+        limits: Limits,
         options: LedgerOptions | None = None,
     ) -> None:
         self._options = options or LedgerOptions()
-        self._book = CallBook(pool, holder, patience=self._options.patience)
+        self._book = CallBook(pool, holder, limits=limits, patience=self._options.patience)
         self._holder = holder
         self._store = store
         self._spool = spool
@@ -111,6 +113,8 @@ class CommittedCalls:
                     return answered
                 tries = await self._book.tries(request)
         self._refuse_hopeless(request, tries)
+        # Looked at before the gate as well: whoever cannot pay holds no slot and is no probe.
+        await self._book.check_budget(request)
         number = max((known.try_no for known in tries), default=0) + 1
         gate = self._gates.get(request.service)
         if gate is None:

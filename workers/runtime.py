@@ -13,6 +13,7 @@ from pipeline.ports import ArtifactStore, CallLedger, Footage, Renderer
 from pipeline.providers.store import ObjectStore
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
+from workers.budgets import Limits
 from workers.call_book import Holder
 from workers.callback_client import CallbackSender
 from workers.ledger import CommittedCalls
@@ -69,6 +70,7 @@ class Runtime:
             spool=self.spool,
             gates=self.gates,
             under_way=self.under_way,
+            limits=Limits(self.settings.max_cost_per_video, self.settings.max_cost_per_day),
         )
 
 

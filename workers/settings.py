@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -74,6 +75,7 @@ def _root(address: str) -> str:
 
 HttpUrl = Annotated[str, AfterValidator(_root)]
 Concurrency = Annotated[int, Field(ge=1, le=1000)]
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 def _places(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -156,6 +158,8 @@ class Settings(BaseModel):
     elevenlabs_model: str = _variable("YTEMPIRE_ELEVENLABS_MODEL", "eleven_multilingual_v2")
     elevenlabs_format: str = _variable("YTEMPIRE_ELEVENLABS_FORMAT", "mp3_44100_128")
     elevenlabs_concurrency: Concurrency = _variable("YTEMPIRE_ELEVENLABS_CONCURRENCY", 2)
+    max_cost_per_video: Dollars | None = _variable("YTEMPIRE_MAX_COST_PER_VIDEO")
+    max_cost_per_day: Dollars | None = _variable("YTEMPIRE_MAX_COST_PER_DAY")
     prices_file: Path | None = _variable("YTEMPIRE_PRICES_FILE")
     # The usual variables of the S3 client; read only when the artifact store is a bucket.
     aws_access_key_id: str | None = _variable("AWS_ACCESS_KEY_ID")

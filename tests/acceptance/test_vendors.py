@@ -122,6 +122,11 @@ async def test_refusal_ends_the_run_in_its_own_words_with_its_cost(
     assert Decimal(str(shown["cost"]["total"])) == Decimal(USAGE_COST)
     assert not spoken(elevenlabs)
 
+    vendors.run("run", "retry", run, "--yes")
+    vendors.run("worker", "--until-idle")
+    assert len(openai.asked("POST", "/responses")) == 2, "the refusal is not used again"
+    assert spoken(elevenlabs)
+
 
 async def test_vendor_out_of_credit_pauses_every_run_and_one_probe_opens_it(
     vendors: Line, openai: OpenAIServer

@@ -16,6 +16,7 @@ from pipeline.domain import Charge, StageName
 from pipeline.errors import Transient
 from pipeline.providers.store import ObjectStore
 from tests.integration.workers.runs import add_channel, begin
+from workers.budgets import Limits
 from workers.call_book import Holder
 from workers.ledger import CommittedCalls, Gate, LedgerOptions
 from workers.secrets import SecretKeys
@@ -112,6 +113,7 @@ class Bench:
     stage: StageName = StageName.SCRIPT
     gates: Mapping[str, Gate] = field(default_factory=dict)
     under_way: UnderWay = field(default_factory=UnderWay)
+    limits: Limits = field(default_factory=Limits)
     options: LedgerOptions = field(default_factory=LedgerOptions)
 
     async def claim(self, *, host: str = "host-a", pool: Pool | None = None) -> CommittedCalls:
@@ -141,6 +143,7 @@ class Bench:
             spool=Spool(self.spool(host), KEYS),
             gates=self.gates,
             under_way=self.under_way,
+            limits=self.limits,
             options=self.options,
         )
 
