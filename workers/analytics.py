@@ -13,7 +13,7 @@ from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected
 from pipeline.hosting import HostedVideo
 from pipeline.stages.trend_score import SCALES
-from workers.accounts import afflict
+from workers.account_trouble import afflict
 from workers.callbacks import announce_video
 from workers.extras import revive_extras
 from workers.runtime import Runtime
@@ -120,7 +120,7 @@ async def _write_state(
 ) -> None:
     problem = _problem(video, hosted, counters)
     if hosted.trouble is not None and problem != video.known_problem:
-        await afflict(Accounts(connection), hosted.trouble, str(problem))
+        await afflict(connection, hosted.trouble, str(problem))
     if problem is not None and problem != video.known_problem:
         # First, since it locks the run: everybody locks a run before its video.
         await announce_video(connection, video_id=video_id, problem=problem)
