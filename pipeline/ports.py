@@ -28,6 +28,7 @@ from pipeline.domain import (
 )
 from pipeline.footage import FootageWish, FoundFootage
 from pipeline.hosting import EndedSession, HostedVideo, Publication, UploadDraft, UploadRecord
+from pipeline.storing import StoredFile
 
 Progress = Callable[[float], None]
 """Called now and then with the part that is done, 0..1; cheap and never raises."""
@@ -270,4 +271,15 @@ class ArtifactStore(Protocol):
         Raises `Rejected` for an address outside the store, `Transient` when the artifact is away or
         ends early: before the first piece where that can be known.
         """
+        ...
+
+    def list_files(self, folder: str) -> AsyncIterator[StoredFile]:
+        """All files below `folder`, those that writers left half written too; in no order.
+
+        Raises `Transient` when the store is away.
+        """
+        ...
+
+    async def remove(self, url: str) -> None:
+        """Remove a file that `list_files` gave; a repeat changes nothing."""
         ...

@@ -1,6 +1,8 @@
 """The queue's app of a process, with all its tasks, and the worker that runs them."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from db.pool import Connection
 from db.repositories.executions import Executions
@@ -10,13 +12,14 @@ from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
 from workers.reconcile import reconcile
 from workers.runtime import Runtime
+from workers.sweeping import keep_scratch
 from workers.tasks.accounts import add_accounts
 from workers.tasks.analytics import add_analytics
 from workers.tasks.callbacks import add_callbacks
 from workers.tasks.extras import add_extras
+from workers.tasks.leftovers import add_leftovers
 from workers.tasks.maintenance import add_maintenance
 from workers.tasks.stages import add_stages
-from workers.tasks.uploads import add_uploads
 
 # A retry that is due later than this is not waited for by `worker --until-idle`.
 IDLE_HORIZON_SECONDS = 600.0
@@ -34,7 +37,7 @@ def add_tasks(app: QueueApp) -> None:
     add_stages(app)
     add_maintenance(app)
     add_analytics(app)
-    add_uploads(app)
+    add_leftovers(app)
     add_extras(app)
     add_callbacks(app)
     add_accounts(app)
@@ -58,13 +61,19 @@ async def run_line_worker(
 
     app = make_app(JobQueueConnector(url, pool=runtime.pool))
     app.job_manager.limit_queues = DiskGuard(runtime.settings.data_dir)
-    async with app.open_async():
-        await run_worker(
-            app,
-            queues=queues,
-            concurrency=concurrency,
-            name=name,
-            until_idle=until_idle,
-            still_active=still_active,
-            additional_context={"runtime": runtime},
-        )
+    sweeper = asyncio.create_task(keep_scratch(runtime.pool, runtime.scratch), name="scratch")
+    try:
+        async with app.open_async():
+            await run_worker(
+                app,
+                queues=queues,
+                concurrency=concurrency,
+                name=name,
+                until_idle=until_idle,
+                still_active=still_active,
+                additional_context={"runtime": runtime},
+            )
+    finally:
+        sweeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeper

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from pipeline.errors import Deferred, StageError, Transient, Waiting
 
 CHUNK_BYTES = 1 << 20
 DISK_FULL_RETRY = timedelta(minutes=5)
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{32}\.tmp")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -37,6 +39,11 @@ def copy_durably(source: Path, target: Path) -> str:
             seen.update(chunk)
             _write(descriptor, chunk)
     return seen.hexdigest()
+
+
+def is_temporary(file: Path) -> bool:
+    """Whether the file is one that a writer has, or left, half written."""
+    return _TEMPORARY.fullmatch(file.name) is not None
 
 
 def flush_folder(folder: Path) -> None:

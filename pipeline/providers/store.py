@@ -7,8 +7,10 @@ repeats the stage.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import re
+import stat
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -27,7 +29,14 @@ from obstore.store import S3Store
 
 from pipeline.domain import Artifact, ArtifactKind
 from pipeline.errors import Damaged, Rejected, StageError, Transient, Waiting
-from pipeline.providers.durable import copy_durably, digest, disk_trouble, make_folder
+from pipeline.providers.durable import (
+    copy_durably,
+    digest,
+    disk_trouble,
+    is_temporary,
+    make_folder,
+)
+from pipeline.storing import StoredFile
 
 Clock = Callable[[], datetime]
 
@@ -95,6 +104,16 @@ class ObjectStore:
         """A part of the artifact in pieces, as it is stored; no file of ours is made."""
         return self._place.read(artifact, start, end)
 
+    def list_files(self, folder: str) -> AsyncIterator[StoredFile]:
+        """All files below `folder`, in no order."""
+        if not _SAFE_PATH.fullmatch(folder):
+            raise ValueError(f"not a folder of letters, digits, dots and dashes: {folder!r}")
+        return self._place.list_files(folder)
+
+    async def remove(self, url: str) -> None:
+        """Remove a file; a repeat changes nothing."""
+        await self._place.remove(url)
+
 
 class _Folder:
     def __init__(self, root: Path, clock: Clock) -> None:
@@ -119,23 +138,45 @@ class _Folder:
         return await asyncio.to_thread(self._fetch, artifact)
 
     def _fetch(self, artifact: Artifact) -> Path:
-        path = self._path(artifact)
+        path = self._path(artifact.url)
         with disk_trouble(f"reading {path}", self._clock()):
             found = digest(path)
         _compare(artifact, found)
         return path
 
-    def _path(self, artifact: Artifact) -> Path:
-        path = Path(unquote(urlsplit(artifact.url).path))
+    def _path(self, url: str) -> Path:
+        path = Path(unquote(urlsplit(url).path))
         # The address comes from a row: it may not lead out of the store, not by a link either.
-        if urlsplit(artifact.url).scheme != "file" or not path.resolve().is_relative_to(
+        if urlsplit(url).scheme != "file" or not path.resolve().is_relative_to(
             self._root.resolve()
         ):
-            raise Rejected(f"{artifact.url} is not in the artifact store {self._root.as_uri()}")
+            raise Rejected(f"{url} is not in the artifact store {self._root.as_uri()}")
         return path
 
+    async def list_files(self, folder: str) -> AsyncIterator[StoredFile]:
+        with disk_trouble(f"looking through {self._root / folder}", self._clock()):
+            for found in await asyncio.to_thread(self._list_files, folder):
+                yield found
+
+    def _list_files(self, folder: str) -> list[StoredFile]:
+        found = []
+        for path in (self._root / folder).rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # somebody removed it meanwhile
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                    temporary = is_temporary(path)
+                    url = path.absolute().as_uri()
+                    found.append(StoredFile(url, status.st_size, modified, temporary))
+        return found
+
+    async def remove(self, url: str) -> None:
+        path = self._path(url)
+        with disk_trouble(f"removing {path}", self._clock()):
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
     async def read(self, artifact: Artifact, start: int, end: int) -> AsyncIterator[bytes]:
-        path = self._path(artifact)
+        path = self._path(artifact.url)
         with disk_trouble(f"reading {path}", self._clock()):
             stream = await asyncio.to_thread(path.open, "rb")
             try:
@@ -192,17 +233,35 @@ class _Bucket:
     def _address(self, key: str) -> str:
         return f"{self._url}/{quote(key)}"
 
-    def _key(self, artifact: Artifact) -> str:
+    def _key(self, url: str) -> str:
         prefix = f"{self._url}/"
-        key = unquote(artifact.url.removeprefix(prefix))
-        if not artifact.url.startswith(prefix) or not _SAFE_PATH.fullmatch(key):
-            raise Rejected(f"{artifact.url} is not in the artifact store {self._url}")
+        key = unquote(url.removeprefix(prefix))
+        if not url.startswith(prefix) or not _SAFE_PATH.fullmatch(key):
+            raise Rejected(f"{url} is not in the artifact store {self._url}")
         return key
+
+    async def list_files(self, folder: str) -> AsyncIterator[StoredFile]:
+        """An unfinished upload is no object: a bucket has no temporary files."""
+        try:
+            async for batch in obstore.list(self._store, f"{folder}/"):
+                for meta in batch:
+                    yield StoredFile(
+                        self._address(meta["path"]), meta["size"], meta["last_modified"], False
+                    )
+        except BaseError as error:
+            raise _judged(f"looking through {self._url}/{folder}", error) from error
+
+    async def remove(self, url: str) -> None:
+        try:
+            with contextlib.suppress(*_MISSING):
+                await obstore.delete_async(self._store, self._key(url))
+        except BaseError as error:
+            raise _judged(f"removing {url}", error) from error
 
     async def read(self, artifact: Artifact, start: int, end: int) -> AsyncIterator[bytes]:
         if start >= end:
             return
-        key = self._key(artifact)
+        key = self._key(artifact.url)
         try:
             found = await obstore.get_async(self._store, key, options={"range": (start, end)})
             async for chunk in cast("AsyncIterator[Any]", found.stream(min_chunk_size=PIECE_BYTES)):
@@ -213,7 +272,7 @@ class _Bucket:
             raise _judged(f"reading {artifact.url}", error) from error
 
     async def fetch(self, artifact: Artifact, folder: Path) -> Path:
-        key = self._key(artifact)
+        key = self._key(artifact.url)
         target = folder / key.rsplit("/", 1)[-1]
         with disk_trouble(f"fetching {artifact.url} into {folder}", self._clock()):
             if (

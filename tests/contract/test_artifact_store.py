@@ -246,3 +246,34 @@ async def test_bucket_that_cannot_be_reached_is_transient(tmp_path: Path) -> Non
     store = ObjectStore("s3://b", s3_options("http://127.0.0.1:9"))
     with pytest.raises(Transient, match="s3://b"):
         await put(store, file_with(tmp_path, b"x"))
+
+
+async def test_files_are_listed_with_size_and_age_and_can_be_removed(
+    make: Make, tmp_path: Path
+) -> None:
+    store = make()
+    first = await put(store, file_with(tmp_path, b"one"))
+    await put(store, file_with(tmp_path, b"three"))
+    listed = {file.url: file async for file in store.list_files("runs")}
+    assert sorted(file.size_bytes for file in listed.values()) == [3, 5]
+    found = listed[first.url]
+    assert abs(datetime.now(UTC) - found.modified) < timedelta(minutes=5)
+    assert not found.temporary
+    assert [file async for file in store.list_files("elsewhere")] == []
+
+    for _ in range(2):
+        await store.remove(first.url)
+    assert [file.size_bytes async for file in store.list_files("runs")] == [5]
+    with pytest.raises(Transient):
+        await store.fetch(first, folder=tmp_path)
+    with pytest.raises(Rejected, match="not in the artifact store"):
+        await store.remove("file:///etc/passwd")
+
+
+async def test_what_a_killed_writer_left_is_listed_as_such(tmp_path: Path) -> None:
+    store = folder_store(tmp_path)
+    stored = Path((await put(store, file_with(tmp_path, b"one"))).url.removeprefix("file://"))
+    left = stored.with_name(f".{stored.name}.{uuid4().hex}.tmp")
+    left.write_bytes(b"on")
+    by_name = {file.url: file.temporary async for file in store.list_files("runs")}
+    assert by_name == {stored.as_uri(): False, left.as_uri(): True}

@@ -12,6 +12,7 @@ PRUNE = "maintenance.prune"
 RECONCILE = "maintenance.reconcile"
 SCHEDULE = "maintenance.schedule"
 SETTLE_UPLOAD = "maintenance.settle_upload"
+SWEEP_ARTIFACTS = "maintenance.sweep_artifacts"
 TREND_EXPIRY = "maintenance.trend_expiry"
 TREND_INGEST = "maintenance.trend_ingest"
 VIDEO_ANALYTICS = "analytics.pull"
@@ -28,6 +29,7 @@ TASK_NAMES = frozenset(
         RECONCILE,
         SCHEDULE,
         SETTLE_UPLOAD,
+        SWEEP_ARTIFACTS,
         TREND_EXPIRY,
         TREND_INGEST,
         VIDEO_ANALYTICS,

@@ -1,4 +1,4 @@
-"""The job that ends an upload whose run was ended."""
+"""The jobs that see to what runs leave: an upload whose run was ended, files that no row names."""
 
 from typing import Any
 from uuid import UUID
@@ -10,16 +10,25 @@ from pipeline.errors import StageError
 from workers.queue.completion import attempts_allowed
 from workers.queue.outcomes import EndJob, Fail, Retry, Snooze
 from workers.retry import Again, Later, decide
-from workers.tasks.names import SETTLE_UPLOAD
+from workers.sweeping import sweep_store
+from workers.tasks.names import SETTLE_UPLOAD, SWEEP_ARTIFACTS
 from workers.tasks.stages import runtime_of
 from workers.upload_ending import settle_upload
 
 log = structlog.get_logger()
 
 
-def add_uploads(app: Blueprint) -> None:
-    """Register the task."""
+def add_leftovers(app: Blueprint) -> None:
+    """Register the tasks and the period."""
     app.task(name=SETTLE_UPLOAD, queue="maintenance", pass_context=True)(settle)
+    app.periodic(cron="50 3 * * *")(
+        app.task(
+            name=SWEEP_ARTIFACTS,
+            queue="maintenance",
+            queueing_lock=SWEEP_ARTIFACTS,
+            pass_context=True,
+        )(sweep)
+    )
 
 
 async def settle(context: JobContext, /, **payload: Any) -> None:
@@ -48,3 +57,22 @@ async def settle(context: JobContext, /, **payload: Any) -> None:
         raise EndJob(Fail(error=decision.error, error_class=type(error).__name__)) from error
     if status is not None:
         log.info("upload.settled", upload=str(upload_id), status=status)
+
+
+async def sweep(
+    context: JobContext, /, timestamp: int | None = None, dry_run: bool = False
+) -> None:
+    """Every day: remove stored files that no row names; `{"dry_run": true}` only logs which."""
+    runtime = runtime_of(context)
+    try:
+        swept = await sweep_store(runtime.pool, runtime.store, dry_run=dry_run)
+    except StageError as error:
+        raise EndJob(Fail(error=str(error), error_class=type(error).__name__)) from error
+    if swept.removed or swept.announced:
+        log.info(
+            "artifacts.swept",
+            removed=swept.removed,
+            announced=swept.announced,
+            size_bytes=swept.size_bytes,
+            dry_run=dry_run,
+        )
