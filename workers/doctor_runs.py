@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from db.pool import Connection, acquired
-from db.repositories.findings import Findings, StuckRun
+from db.repositories.findings import Findings, Orphan, StuckRun
 from workers.doctor_finding import Examined, Finding, ok, warning
 
 LONG_SECONDS = 600.0
@@ -54,6 +54,16 @@ def _why(run: StuckRun) -> tuple[str, str]:
     return "it is at work and shows no progress", show
 
 
+def _orphan(orphan: Orphan) -> tuple[str, str]:
+    """What there is to tell about a video that no run publishes, and how to go on with it."""
+    where = f"channel {orphan.host_channel_id}" if orphan.host_channel_id else "its host"
+    what = f"video {orphan.host_video_id}" if orphan.host_video_id else f"marker {orphan.marker}"
+    told = (
+        f"{what} at {where} belongs to run {orphan.execution_id}, which has ended: delete it there"
+    )
+    return told, f"ytempire run retry {orphan.execution_id} --from-step upload"
+
+
 async def runs(examined: Examined) -> Sequence[Finding]:
     """Nothing needs a person's look; the report lists what does."""
     if examined.pool is None:
@@ -63,8 +73,9 @@ async def runs(examined: Examined) -> Sequence[Finding]:
         orphans, calls = await listed.list_orphans(), await listed.list_unknown_calls()
         stuck = await list_stuck(connection)
     findings = []
-    if orphans:
-        told = f"{len(orphans)} uploaded videos belong to no run; delete them at the host"
+    findings += [warning("runs", *_orphan(orphan)) for orphan in orphans[:MOST_TOLD]]
+    if len(orphans) > MOST_TOLD:
+        told = f"{len(orphans) - MOST_TOLD} more uploaded videos belong to no run: see --json"
         findings.append(warning("runs", told))
     if calls:
         told = f"{len(calls)} paid calls have an outcome that nobody knows"

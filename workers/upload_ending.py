@@ -17,7 +17,7 @@ from db.repositories.accounts import Account, Accounts
 from db.repositories.jobs import Jobs, enqueue
 from db.repositories.uploads import LeftUpload, Uploads
 from pipeline.domain import ExecutionStatus, Visibility
-from pipeline.errors import Deferred, Rejected
+from pipeline.errors import Deferred, LostClaim, Rejected
 from workers.account_trouble import spend
 from workers.journal import open_session_uri
 from workers.quota_charges import release
@@ -100,15 +100,21 @@ async def settle_upload(runtime: Runtime, upload_id: UUID) -> str | None:
         if hosted.visibility is not Visibility.PRIVATE:
             await host.publish(video_id, Visibility.PRIVATE, None)
         status, note = "uploaded", "the run was ended after the upload: private at the host"
-    async with transaction(runtime.pool) as connection:
-        settled = await Uploads(connection).settle(
-            upload_id=left.id, fence=left.fence, status=status, host_video_id=video_id, note=note
-        )
-        if settled and video_id is None:
-            await release(connection, left.execution_id, reason="ended")
-        elif settled:
-            await spend(connection, execution_id=left.execution_id, account_id=account.id)
-    return status if settled else None
+    try:
+        async with transaction(runtime.pool) as connection:
+            # First, while the attempt still shows that something was sent: that is not refunded.
+            if video_id is None:
+                await release(connection, left.execution_id, reason="ended")
+            else:
+                await spend(connection, execution_id=left.execution_id, account_id=account.id)
+            if not await Uploads(connection).settle(
+                upload_id=left.id, fence=left.fence, status=status, host_video_id=video_id,
+                note=note,
+            ):  # fmt: skip
+                raise LostClaim("a claim of the run took the upload over")
+    except LostClaim:
+        return None
+    return status
 
 
 async def _account(connection: Connection, left: LeftUpload) -> Account:

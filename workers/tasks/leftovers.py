@@ -6,13 +6,14 @@ from uuid import UUID
 import structlog
 from procrastinate import Blueprint, JobContext
 
+from db.errors import Contended, Unavailable
 from pipeline.errors import StageError
 from workers.queue.completion import attempts_allowed
 from workers.queue.outcomes import EndJob, Fail, Retry, Snooze
 from workers.retry import Again, Later, decide
 from workers.sweeping import sweep_store
 from workers.tasks.names import SETTLE_UPLOAD, SWEEP_ARTIFACTS
-from workers.tasks.stages import runtime_of
+from workers.tasks.stages import DATABASE_PAUSE, runtime_of
 from workers.upload_ending import settle_upload
 
 log = structlog.get_logger()
@@ -42,6 +43,8 @@ async def settle(context: JobContext, /, **payload: Any) -> None:
         ) from error
     try:
         status = await settle_upload(runtime, upload_id)
+    except (Unavailable, Contended) as error:
+        raise EndJob(Snooze(until=DATABASE_PAUSE, error=str(error))) from error
     except StageError as error:
         decision = decide(
             error,
