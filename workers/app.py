@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from db.pool import Connection
 from db.repositories.executions import Executions
-from workers.disk import DiskGuard
+from workers.disk import DiskGuard, folders_of
 from workers.queue.app import QueueApp
 from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
@@ -60,7 +60,7 @@ async def run_line_worker(
         return going_on > 0
 
     app = make_app(JobQueueConnector(url, pool=runtime.pool))
-    app.job_manager.limit_queues = DiskGuard(runtime.settings.data_dir)
+    app.job_manager.limit_queues = DiskGuard(*folders_of(runtime.settings))
     sweeper = asyncio.create_task(keep_scratch(runtime.pool, runtime.scratch), name="scratch")
     try:
         async with app.open_async():

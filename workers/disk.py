@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
 from pipeline.errors import Deferred, StageError
 from pipeline.flow import QUEUES
 from pipeline.providers.durable import DISK_FULL_RETRY
+from workers.settings import Settings
 
 log = structlog.get_logger()
 
@@ -37,20 +39,28 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def folders_of(settings: Settings) -> tuple[Path, ...]:
+    """Where the stages of this host write: the data folder, and the artifacts if they are in
+    another one."""
+    url = urlsplit(settings.artifact_url or "")
+    apart = (Path(unquote(url.path)),) if url.scheme == "file" else ()
+    return (settings.data_dir, *apart)
+
+
 class DiskGuard:
     """Keeps one worker from queues whose jobs the disk has no room for."""
 
-    def __init__(self, folder: Path, *, free: Callable[[Path], int] = free_bytes) -> None:
-        self._folder = folder
+    def __init__(self, *folders: Path, free: Callable[[Path], int] = free_bytes) -> None:
+        self._folders = folders
         self._free = free
         self._low: frozenset[str] = frozenset()
 
     def __call__(self, queues: Iterable[str] | None) -> list[str] | None:
         """Those of the queues that may be served now; None: all there are."""
-        free = self._free(self._folder)
+        free, folder = min((self._free(folder), folder) for folder in self._folders)
         low = frozenset(queue for queue, floor in FLOOR_BYTES.items() if free < floor)
         if low != self._low:
-            told = {"free_bytes": free, "not_served": sorted(low), "folder": str(self._folder)}
+            told = {"free_bytes": free, "not_served": sorted(low), "folder": str(folder)}
             log.warning("disk.low" if low else "disk.enough", **told)
             self._low = low
         if not low:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from db.pool import acquired
 from db.repositories.findings import Findings
 from db.repositories.queues import Queues
-from workers.disk import FLOOR_BYTES, free_bytes
+from workers.disk import FLOOR_BYTES, folders_of, free_bytes
 from workers.doctor_finding import Examined, Finding, error, ok, warning
 
 GIGABYTE = 1024**3
@@ -30,8 +30,7 @@ async def data_folder(examined: Examined) -> Sequence[Finding]:
 
 async def disk(examined: Examined) -> Sequence[Finding]:
     """There is room to render."""
-    folder = examined.settings.data_dir
-    free = free_bytes(folder)
+    free, folder = min((free_bytes(each), each) for each in folders_of(examined.settings))
     told = f"{free / GIGABYTE:.1f} GiB are free at {folder}"
     low = [queue for queue, floor in FLOOR_BYTES.items() if free < floor]
     if low:

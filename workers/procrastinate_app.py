@@ -16,7 +16,7 @@ from procrastinate.app import WorkerOptions
 from db.embedded import database_url
 from db.pool import Pool
 from workers.app import add_tasks
-from workers.disk import DiskGuard
+from workers.disk import DiskGuard, folders_of
 from workers.queue.app import QueueApp
 from workers.queue.connector import JobQueueConnector
 from workers.queue.job_manager import WorkerIdentity, registering
@@ -71,7 +71,7 @@ class ProcrastinateApp(QueueApp):
             ) as runtime:
                 given = options.get("additional_context", {})
                 options["additional_context"] = {**given, "runtime": runtime}
-                self.job_manager.limit_queues = DiskGuard(runtime.settings.data_dir)
+                self.job_manager.limit_queues = DiskGuard(*folders_of(runtime.settings))
                 await super().run_worker_async(**options)
         finally:
             registering.reset(token)

@@ -121,8 +121,8 @@ class Steps:
             )
         )
 
-    async def mark_failed(self, *, step_id: UUID, fence: int | None, error: str) -> bool:
-        """False when the claim is lost; without a fence the step is failed whoever owns it."""
+    async def mark_failed(self, *, step_id: UUID, fence: int, error: str) -> bool:
+        """False when the claim is lost."""
         return bool(
             await _SQL["step_mark_failed"].exec(
                 self._connection, step_id=step_id, fence=fence, error=error

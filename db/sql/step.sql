@@ -47,11 +47,9 @@ UPDATE workflow_steps
 
 -- name: step_mark_failed :exec
 -- parameters: step_id, fence, error
--- fence NULL: the run is failed from outside the step, whoever owns it.
 UPDATE workflow_steps
-   SET status = 'failed', error_message = $3, completed_at = clock_timestamp(), next_retry_at = NULL,
-       fence = fence + CASE WHEN $2::bigint IS NULL THEN 1 ELSE 0 END
- WHERE id = $1 AND ($2::bigint IS NULL OR (fence = $2 AND status = 'running'));
+   SET status = 'failed', error_message = $3, completed_at = clock_timestamp(), next_retry_at = NULL
+ WHERE id = $1 AND fence = $2 AND status = 'running';
 
 -- name: step_assert_owned :maybe
 -- parameters: step_id, fence

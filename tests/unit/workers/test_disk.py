@@ -10,7 +10,8 @@ import structlog
 
 from pipeline.domain import Charge
 from pipeline.errors import Deferred, Rejected, Transient
-from workers.disk import FLOOR_BYTES, MEBIBYTE, DiskGuard, free_bytes, parked
+from workers.disk import FLOOR_BYTES, MEBIBYTE, DiskGuard, folders_of, free_bytes, parked
+from workers.settings import Settings
 
 PLENTY = 100 * 1024 * MEBIBYTE
 
@@ -54,6 +55,16 @@ def test_the_guard_tells_when_it_closes_and_opens_and_nothing_between() -> None:
             guard(None)
     assert [entry["event"] for entry in logs] == ["disk.low", "disk.enough"]
     assert logs[0]["not_served"] == ["default", "render", "upload"]
+
+
+def test_the_fullest_of_the_folders_counts(tmp_path: Path) -> None:
+    settings = Settings.from_env(
+        {"YTEMPIRE_DATA_DIR": str(tmp_path), "YTEMPIRE_ARTIFACT_URL": "file:///shelf%20one"}
+    )
+    shelf = Path("/shelf one")
+    assert folders_of(settings) == (tmp_path, shelf)
+    guard = DiskGuard(*folders_of(settings), free=lambda folder: 0 if folder == shelf else PLENTY)
+    assert guard(["render"]) == []
 
 
 def test_room_is_measured_where_the_folder_will_be(tmp_path: Path) -> None:
