@@ -207,20 +207,35 @@ class CallBook:
                     reference=reference,
                     error="its answer is of no use",
                 )
-            await book(
-                connection,
-                (charge,),
-                video_id=holder.video_id,
-                execution_id=holder.execution_id,
-                step_id=holder.step_id,
-                stage=holder.stage,
-            )
-            await calls.sum_costs(step_id=holder.step_id)
-            await Videos(connection).sum_cost(video_id=holder.video_id)
+            await self._book(connection, charge)
             return owned
 
         if not await self._patiently(write, patience=self._patience):
             raise LostClaim(f"run {holder.execution_id} has ended; its last call is booked")
+
+    async def book_charge(self, call_id: UUID, charge: Charge, *, reference: str | None) -> None:
+        """Book what a call cost whose answer could not be stored; its outcome is still open."""
+
+        async def write(connection: Connection) -> None:
+            await self._own(connection, ended_too=True)
+            if reference is not None:
+                await Calls(connection).note_reference(call_id=call_id, reference=reference)
+            await self._book(connection, charge)
+
+        await self._patiently(write, patience=self._patience)
+
+    async def _book(self, connection: Connection, charge: Charge) -> None:
+        holder = self._holder
+        await book(
+            connection,
+            (charge,),
+            video_id=holder.video_id,
+            execution_id=holder.execution_id,
+            step_id=holder.step_id,
+            stage=holder.stage,
+        )
+        await Calls(connection).sum_costs(step_id=holder.step_id)
+        await Videos(connection).sum_cost(video_id=holder.video_id)
 
     async def _own(self, connection: Connection, *, ended_too: bool = False) -> bool:
         """Lock run and step, in the order of every claim; `LostClaim` when they are another's.

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,7 @@ class NewChannel:
     youtube_channel_id: str | None = None
     playlist_id: str | None = None
     upload_schedule: Mapping[str, Any] | None = None
+    daily_budget: Decimal | None = None
 
 
 def video_format(resolution: str, *, vertical: bool) -> VideoFormat:
@@ -127,6 +129,7 @@ async def _insert(channels: Channels, new: NewChannel, host_channel: str | None)
         quality_settings=quality,
         playlist_id=new.playlist_id,
         upload_schedule=new.upload_schedule,
+        daily_budget=new.daily_budget,
     )
     if channel_id is None:
         raise NameTaken(f"there is a channel named {new.name!r} already")

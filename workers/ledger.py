@@ -35,6 +35,7 @@ from pipeline.errors import (
 )
 from pipeline.failpoints import Point, reach
 from pipeline.ports import ArtifactStore, PaidCall
+from pipeline.providers.durable import disk_trouble
 from workers.budgets import Limits
 from workers.call_book import CallBook, Holder
 from workers.spool import Spool, decode_answer, encode_answer
@@ -107,7 +108,7 @@ class CommittedCalls:
                 if answered is not None:
                     return answered
         for known in tries:
-            if known.status == "intent":
+            if known.status in ("intent", "unknown"):
                 answered = await self._find_out(call, known)
                 if answered is not None:
                     return answered
@@ -160,6 +161,8 @@ class CommittedCalls:
         if spooled is not None:
             log.info("call.adopted", call=str(known.id), by="spool")
             return await self._outcome(call, known.id, spooled)
+        if known.status == "unknown":
+            return None
         vendor = call.request.service
         if known.amount_reserved == 0:
             await self._book.mark_failed(known.id, "it did not end, and costs nothing")
@@ -256,15 +259,21 @@ class CommittedCalls:
             await self._spool.drop(call_id)
             raise
         answered = _answered(call_id, answer, verdict)
-        stored = await self._store_answer(answer) if verdict.reusable else None
+        try:
+            stored = await self._store_answer(answer) if verdict.reusable else None
+        except StageError:
+            # The money is spent; the answer is in the spool, and at the vendor under its name.
+            await self._book.book_charge(call_id, answered.charge, reference=verdict.reference)
+            raise
         await self._book.close(call_id, answered.charge, reference=verdict.reference, stored=stored)
         await self._spool.drop(call_id)
         return answered
 
     async def _store_answer(self, answer: RawAnswer) -> Artifact:
         file = self._holder.scratch / f"answer-{uuid4().hex}.json"
-        await asyncio.to_thread(file.write_bytes, encode_answer(answer))
         try:
+            with disk_trouble("keeping an answer that was paid for", datetime.now(UTC)):
+                await asyncio.to_thread(file.write_bytes, encode_answer(answer))
             return await self._store.put(
                 file,
                 folder=self._holder.folder,

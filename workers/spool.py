@@ -16,6 +16,8 @@ from uuid import UUID
 
 import structlog
 
+from db.pool import Pool, acquired
+from db.repositories.calls import Calls
 from pipeline.calls import RawAnswer
 from pipeline.errors import Waiting
 from pipeline.providers.durable import make_folder, write_durably
@@ -111,6 +113,19 @@ class Spool:
 
     def _file(self, call_id: UUID) -> Path:
         return self._folder / f"{call_id}{SUFFIX}"
+
+
+async def sweep_spool(pool: Pool, spool: Spool) -> int:
+    """Remove the answers whose calls have an outcome; how many there were. A worker that lost its
+    step, or died after the outcome, leaves such files."""
+    call_ids = await spool.list_calls()
+    if not call_ids:
+        return 0
+    async with acquired(pool) as connection:
+        closed = await Calls(connection).list_closed(call_ids=call_ids)
+    for call_id in closed:
+        await spool.drop(call_id)
+    return len(closed)
 
 
 def _place(call_id: UUID) -> dict[str, Any]:

@@ -14,8 +14,6 @@ from pipeline.domain import Charge, StageName
 from workers.booking import book
 from workers.runs import enqueue_step
 
-CENT_PARTS = Decimal("0.000001")
-
 
 class CallSettled(Exception):
     """The call has an outcome, or may still take effect: there is nothing to say yet."""
@@ -109,7 +107,7 @@ async def _book(connection: Connection, call: FoundCall, amount: Decimal, told: 
     charge = Charge(
         service=call.service,
         operation=call.operation,
-        amount=amount.quantize(CENT_PARTS),
+        amount=amount,
         units=Decimal(1),
         unit_type="calls",
         metadata={"resolved": told},

@@ -1,5 +1,6 @@
 """The call ledger: `provider_calls`. An intent is committed before a call, its outcome after it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -216,3 +217,8 @@ class Calls:
                 self._connection, call_id=call_id, amount=amount, error=error
             )
         )
+
+    async def list_closed(self, *, call_ids: Sequence[UUID]) -> list[UUID]:
+        """Those of the calls that have their outcome."""
+        rows = await _SQL["call_list_closed"].many(self._connection, call_ids=call_ids)
+        return [row["id"] for row in rows]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ _SQL = load("channel")
 
 @dataclass(frozen=True, slots=True)
 class ChannelRow:
+    """`daily_budget` in US dollars; None: no limit of its own."""
+
     id: UUID
     name: str
     youtube_channel_id: str | None
@@ -28,6 +31,7 @@ class ChannelRow:
     upload_schedule: Mapping[str, Any]
     youtube_category_id: str | None
     playlist_id: str | None
+    daily_budget: Decimal | None
     status_reason: str | None
     created_at: datetime
 
@@ -59,6 +63,7 @@ class Channels:
         quality_settings: Mapping[str, Any],
         playlist_id: str | None = None,
         upload_schedule: Mapping[str, Any] | None = None,
+        daily_budget: Decimal | None = None,
     ) -> UUID | None:
         """None when the name, or the YouTube channel, is taken."""
         row = await _SQL["channel_insert"].maybe(
@@ -73,6 +78,7 @@ class Channels:
             quality_settings=quality_settings,
             playlist_id=playlist_id,
             upload_schedule=upload_schedule or {},
+            daily_budget=daily_budget,
         )
         return row["id"] if row else None
 
@@ -118,6 +124,7 @@ class Channels:
             quality_settings=row.quality_settings,
             playlist_id=row.playlist_id,
             upload_schedule=row.upload_schedule,
+            daily_budget=row.daily_budget,
         )
 
     async def set_status(self, *, channel_id: UUID, status: str, reason: str | None) -> bool:

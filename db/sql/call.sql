@@ -32,7 +32,7 @@ UPDATE provider_calls SET provider_ref = $2 WHERE id = $1 AND status = 'intent';
 UPDATE provider_calls
    SET status = 'done', fence = $2, amount_actual = $3, provider_ref = coalesce($4, provider_ref),
        response_artifact = $5, error_message = NULL
- WHERE id = $1 AND status = 'intent';
+ WHERE id = $1 AND status IN ('intent', 'unknown');
 
 -- name: call_mark_failed :exec
 -- parameters: call_id, fence, amount, reference, error
@@ -40,7 +40,7 @@ UPDATE provider_calls
 UPDATE provider_calls
    SET status = 'failed', fence = $2, amount_actual = $3,
        provider_ref = coalesce($4, provider_ref), error_message = $5
- WHERE id = $1 AND status = 'intent';
+ WHERE id = $1 AND status IN ('intent', 'unknown');
 
 -- name: call_mark_unknown :exec
 -- parameters: call_id, fence, error
@@ -122,3 +122,8 @@ UPDATE provider_calls
    SET status = 'failed', amount_actual = $2, error_message = $3
  WHERE id = $1
    AND (status = 'unknown' OR (status = 'intent' AND settle_at <= clock_timestamp()));
+
+-- name: call_list_closed :many
+-- parameters: call_ids
+-- Those of the calls that have their outcome.
+SELECT id FROM provider_calls WHERE id = ANY($1::uuid[]) AND status IN ('done', 'failed');

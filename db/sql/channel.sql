@@ -1,10 +1,10 @@
 -- name: channel_insert :maybe
--- parameters: name, youtube_channel_id, niche, language, timezone, videos_per_day, auto_publish, quality_settings, playlist_id, upload_schedule
+-- parameters: name, youtube_channel_id, niche, language, timezone, videos_per_day, auto_publish, quality_settings, playlist_id, upload_schedule, daily_budget
 -- None when the operator has a channel of this name, or another channel is that YouTube channel.
 INSERT INTO channels (user_id, name, youtube_channel_id, niche, language, timezone, videos_per_day,
                       auto_publish, quality_settings, playlist_id, upload_schedule,
-                      slots_handled_until)
-SELECT u.id, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp()
+                      daily_budget, slots_handled_until)
+SELECT u.id, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, clock_timestamp()
   FROM users u
  WHERE lower(u.username) = 'operator' AND u.deleted_at IS NULL
     ON CONFLICT DO NOTHING
@@ -15,7 +15,7 @@ RETURNING id;
 -- By name first; an id (or the start of one, checked elsewhere) is text as well.
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
        auto_publish, automation_enabled, quality_settings, upload_schedule, youtube_category_id,
-       playlist_id, status_reason, created_at
+       playlist_id, daily_budget, status_reason, created_at
   FROM channels
  WHERE deleted_at IS NULL AND (name = $1 OR id::text = $1)
  ORDER BY name = $1 DESC
@@ -25,7 +25,7 @@ SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_p
 -- parameters: channel_id
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
        auto_publish, automation_enabled, quality_settings, upload_schedule, youtube_category_id,
-       playlist_id, status_reason, created_at
+       playlist_id, daily_budget, status_reason, created_at
   FROM channels
  WHERE id = $1;
 
@@ -33,7 +33,7 @@ SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_p
 -- parameters: none
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
        auto_publish, automation_enabled, quality_settings, upload_schedule, youtube_category_id,
-       playlist_id, status_reason, created_at
+       playlist_id, daily_budget, status_reason, created_at
   FROM channels
  WHERE deleted_at IS NULL
  ORDER BY name;
@@ -46,7 +46,7 @@ SELECT id FROM channels WHERE deleted_at IS NULL AND id::text LIKE $1 || '%' LIM
 -- parameters: youtube_channel_id
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
        auto_publish, automation_enabled, quality_settings, upload_schedule, youtube_category_id,
-       playlist_id, status_reason, created_at
+       playlist_id, daily_budget, status_reason, created_at
   FROM channels
  WHERE youtube_channel_id = $1 AND deleted_at IS NULL;
 
@@ -60,11 +60,12 @@ UPDATE channels SET youtube_channel_id = $2 WHERE id = $1 AND youtube_channel_id
 SELECT id FROM channels WHERE id = $1 FOR UPDATE;
 
 -- name: channel_update :exec
--- parameters: channel_id, niche, language, timezone, videos_per_day, auto_publish, automation_enabled, quality_settings, playlist_id, upload_schedule
+-- parameters: channel_id, niche, language, timezone, videos_per_day, auto_publish, automation_enabled, quality_settings, playlist_id, upload_schedule, daily_budget
 -- Slots that are over by now were none before: a new schedule begins with what is to come.
 UPDATE channels
    SET niche = $2, language = $3, timezone = $4, videos_per_day = $5, auto_publish = $6,
        automation_enabled = $7, quality_settings = $8, playlist_id = $9, upload_schedule = $10,
+       daily_budget = $11,
        slots_handled_until = CASE WHEN upload_schedule = $10 AND automation_enabled = $7
                                   THEN slots_handled_until
                                   ELSE greatest(slots_handled_until, clock_timestamp()) END

@@ -21,7 +21,7 @@ import openai
 from openai.types.responses import ResponseInputParam
 
 from pipeline.calls import Absence, CallRequest, Note, RawAnswer, SoughtCall, Verdict
-from pipeline.errors import Ambiguous, Deferred
+from pipeline.errors import Ambiguous, Deferred, Transient
 from pipeline.providers.openai_answer import (
     OPERATION,
     Pricing,
@@ -146,12 +146,13 @@ class ScriptCall:
             pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
             try:
                 answer = await self._retrieved(id_)
+                envelope(answer.body, answer.headers.get("content-type", ""))
+                if _unfinished(answer) is None:
+                    return answer
             except openai.NotFoundError:
                 raise Ambiguous("OpenAI does not know its own response", answered=True) from None
-            except openai.OpenAIError:
-                answer = None
-            if answer is not None and _unfinished(answer) is None:
-                return answer
+            except (openai.OpenAIError, Transient):
+                pass  # also a page of whatever stands between: the response goes on all the same
             if monotonic() - began > CALL_TIMEOUT_SECONDS:
                 raise Ambiguous("OpenAI has not finished its response yet")
 
@@ -167,6 +168,7 @@ class ScriptCall:
             return Absence.CANNOT_TELL
         try:
             answer = await self._retrieved(sought.reference)
+            envelope(answer.body, answer.headers.get("content-type", ""))
             if _unfinished(answer) is not None:
                 answer = await self._finished(sought.reference, monotonic())
         except openai.NotFoundError:

@@ -77,6 +77,7 @@ class ElevenLabsServer(VendorServer):
         self.key = key
         self.history: list[dict[str, Any]] = []
         self.may_read_history = True
+        self.history_reply: Reply | None = None
         self.page_size = 1000
         self._audio: dict[str, tuple[bytes, str]] = {}
         self.characters = {"character_count": 2_500, "character_limit": 10_000}
@@ -159,6 +160,8 @@ class ElevenLabsServer(VendorServer):
         )
 
     def _remembered(self, asked: Asked, rest: list[str]) -> Reply:
+        if self.history_reply is not None:
+            return self.history_reply
         if not self.may_read_history:
             return refused(401, "missing_permissions", "The key misses speech_history_read.")
         if len(rest) == 2 and rest[1] == "audio" and rest[0] in self._audio:

@@ -15,6 +15,7 @@ from workers.channels import (
     add_youtube_channel,
     require_channel,
 )
+from workers.cli.dollars import parse_dollars
 from workers.cli.enqueue import read_payload
 from workers.cli.output import (
     CommandError,
@@ -59,6 +60,9 @@ def add(
         bool, typer.Option("--auto-publish/--review", help="Publish without a person's approval.")
     ] = True,
     upload_schedule: Annotated[str | None, typer.Option(help=SCHEDULE_HELP)] = None,
+    daily_budget: Annotated[
+        str | None, typer.Option(help="US dollars that its videos may cost a day (UTC).")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Add a channel of the chosen host; one of the embedded host comes with its account."""
@@ -78,6 +82,7 @@ def add(
         youtube_channel_id=youtube_channel_id,
         playlist_id=playlist_id,
         upload_schedule=read_schedule(upload_schedule) if upload_schedule else None,
+        daily_budget=parse_dollars(daily_budget, "--daily-budget") if daily_budget else None,
     )
     if youtube_channel_id is not None and not _YOUTUBE_ID.fullmatch(youtube_channel_id):
         raise CommandError(
@@ -195,6 +200,7 @@ def shown(row: ChannelRow) -> dict[str, Any]:
         "status": row.status,
         "status_reason": row.status_reason,
         "videos_per_day": row.videos_per_day,
+        "daily_budget": row.daily_budget,
         "auto_publish": row.auto_publish,
         "automation_enabled": row.automation_enabled,
         "upload_schedule": row.upload_schedule,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from db.pool import Connection, transaction
 from db.repositories.channels import ChannelRow, Channels
 from workers.channels import HEIGHTS, require_channel
 from workers.cli.channel import SCHEDULE_HELP, check_values, read_schedule, shown
+from workers.cli.dollars import parse_dollars
 from workers.cli.output import CommandError, ExitCode, JsonFlag, print_json, run_async
 from workers.cli.session import session
 
@@ -50,12 +52,16 @@ def set_(
     playlist_id: Annotated[
         str | None, typer.Option(help="A playlist every video joins; '' for none.")
     ] = None,
+    daily_budget: Annotated[
+        str | None, typer.Option(help="US dollars its videos may cost a day (UTC); '' for any.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Change what is given, and nothing else; runs under way keep what they began with, or see the
     change at their next stage."""
     check_values(resolution=resolution, timezone=timezone, playlist_id=playlist_id)
     stored = None if upload_schedule is None else read_schedule(upload_schedule)
+    budget = {} if daily_budget is None else {"daily_budget": _budget(daily_budget)}
     given: dict[str, Any] = {
         "language": language,
         "timezone": timezone,
@@ -72,6 +78,7 @@ def set_(
             "quality_settings": {**row.quality_settings, **_given(quality)},
             **_given(given),
             **{name: text or None for name, text in _given(emptied).items()},
+            **budget,
         }
         await Channels(connection).update(replace(row, **changes))
 
@@ -86,6 +93,10 @@ def pause(channel: Named, reason: Reason = "", json: JsonFlag = False) -> None:
 def resume(channel: Named, reason: Reason = "", json: JsonFlag = False) -> None:
     """Let a channel have new runs again; slots that passed meanwhile are not made up for."""
     _switch(channel, "active", reason, json=json)
+
+
+def _budget(text: str) -> Decimal | None:
+    return parse_dollars(text, "--daily-budget") if text.strip() else None
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

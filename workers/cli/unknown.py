@@ -1,12 +1,13 @@
 """`ytempire unknown`: paid calls that nobody knows the end of."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 
 from db.pool import transaction
 from db.repositories.calls import Calls, OpenCall
+from workers.cli.dollars import parse_dollars
 from workers.cli.output import (
     CommandError,
     ExitCode,
@@ -120,12 +121,7 @@ def _resolution(repeat: bool, paid: str | None, not_paid: bool) -> Resolution:
 
 
 def _amount(text: str) -> Decimal:
-    try:
-        amount = Decimal(text.removeprefix("$"))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or not 0 < amount < 100_000 or amount != round(amount, 6):
-        raise CommandError(
-            f"--paid: {text!r} is no amount of US dollars, such as 0.0245", ExitCode.USAGE
-        )
+    amount = parse_dollars(text, "--paid")
+    if amount == 0:
+        raise CommandError("--paid: nothing was paid? Then it is --not-paid", ExitCode.USAGE)
     return amount

@@ -14,6 +14,7 @@ from workers.queue.retention import keep_house
 from workers.reconcile import reconcile
 from workers.scheduling.production import start_due_productions
 from workers.scheduling.workflows import start_due_workflows
+from workers.spool import sweep_spool
 from workers.tasks.names import NOOP, PRUNE, RECONCILE, SCHEDULE, TREND_EXPIRY, TREND_INGEST
 from workers.tasks.stages import runtime_of
 
@@ -65,13 +66,17 @@ async def start_by_the_clock(context: JobContext, /, timestamp: int) -> None:
 
 
 async def prune_history(context: JobContext, /, timestamp: int) -> None:
-    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue."""
-    pool = runtime_of(context).pool
+    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue, and what is
+    recorded leaves this host's spool."""
+    runtime = runtime_of(context)
+    pool = runtime.pool
     jobs, workers = await keep_house(pool)
     if jobs or workers:
         log.info("queue.pruned", jobs=jobs, workers=workers)
     if deleted := await prune_deliveries(pool):
         log.info("callbacks.pruned", deliveries=deleted)
+    if swept := await sweep_spool(pool, runtime.spool):
+        log.info("answers.swept", answers=swept)
 
 
 async def ingest_trends(context: JobContext, /, timestamp: int) -> None:

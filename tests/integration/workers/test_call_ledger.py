@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -18,6 +18,7 @@ from pipeline.domain import StageName
 from pipeline.errors import Ambiguous, Deferred, LostClaim, Rejected, Transient, Waiting
 from tests.integration.workers.ledgers import (
     CANARY,
+    KEYS,
     PRICE,
     Bench,
     Killed,
@@ -30,6 +31,7 @@ from tests.services.queue_postgres import MortalServer
 from workers.ledger import LedgerOptions
 from workers.provider_gate import ProviderGate
 from workers.run_retry import retry_run
+from workers.spool import Spool, sweep_spool
 
 
 @pytest.fixture
@@ -379,3 +381,57 @@ async def test_retry_of_a_recorded_step_asks_anew_and_one_of_a_failed_step_does_
     await (await bench.claim()).make(SmallCall(vendor))
     assert vendor.sent == 2
     assert await bench.booked() == [PRICE, PRICE]
+
+
+async def test_charge_is_booked_although_the_answer_cannot_be_stored(
+    bench: Bench, vendor: Vendor
+) -> None:
+    artifacts = bench.folder / "artifacts"
+    artifacts.write_text("no folder")
+    with pytest.raises((Transient, Waiting)):
+        await (await bench.claim()).make(SmallCall(vendor))
+    (row,) = await bench.rows()
+    assert (row["status"], row["provider_ref"]) == ("intent", "r1")
+    assert await bench.booked() == [PRICE]
+    artifacts.unlink()
+    await (await bench.claim()).make(SmallCall(vendor))
+    assert (vendor.sent, vendor.looked) == (1, 0)
+    assert (await bench.statuses(), await bench.booked()) == (["done"], [PRICE])
+
+
+async def test_spooled_answer_of_a_call_that_another_host_gave_up_is_used(
+    bench: Bench, vendor: Vendor
+) -> None:
+    async def taken_over(call_id: UUID, note: Note) -> None:
+        await bench.claim(host="host-b")
+
+    vendor.searchable = False
+    vendor.during = taken_over
+    with pytest.raises(LostClaim):
+        await (await bench.claim()).make(SmallCall(vendor))
+    vendor.during = None
+    await bench.settle()
+    vendor.refusal = Transient("not now")
+    with pytest.raises(Transient):
+        await (await bench.claim(host="host-b")).make(SmallCall(vendor))
+    assert await bench.statuses() == ["unknown", "failed"]
+    answered = await (await bench.claim()).make(SmallCall(vendor))
+    assert answered.answer.body == CANARY
+    assert await bench.statuses() == ["done", "failed"]
+
+
+async def test_spool_keeps_nothing_that_is_recorded(bench: Bench, vendor: Vendor) -> None:
+    spool = Spool(bench.spool(), KEYS)
+    await (await bench.claim()).make(SmallCall(vendor))
+    (row,) = await bench.rows()
+    open_call, other = uuid4(), uuid4()
+    await bench.pool.execute(
+        "INSERT INTO provider_calls (id, step_id, service, operation, request_hash, fence,"
+        " settle_at) VALUES ($1, $2, 'vendor', 'work', 'x', 1, now())",
+        open_call,
+        row["step_id"],
+    )
+    for call_id in (row["id"], open_call, other):
+        await spool.keep(call_id, vendor.answer())
+    assert await sweep_spool(bench.pool, spool) == 1
+    assert set(await spool.list_calls()) == {open_call, other}

@@ -299,3 +299,43 @@ async def test_garbage_of_a_vendor_that_did_the_work_is_found_in_its_history(
         await bench.settle()
         await spoken(bench, make, script)
     assert len(elevenlabs.history) == len(await bench.booked()) == 2
+
+
+async def test_page_that_answers_a_poll_is_no_answer(
+    bench: Bench, openai: OpenAIServer, stack: AsyncExitStack
+) -> None:
+    openai.poll_replies = [PAGE, error(500, None, "oops"), Reply(lost=True)]
+    await writers(openai, stack, "on")(await bench.claim()).write(TOPIC, CHANNEL)
+    assert posts(openai) == 1
+    assert await bench.booked() == [Decimal(USAGE_COST)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (PAGE, "intent"),
+        (Reply(200, [1, 2]), "intent"),
+        (Reply(500, {"detail": "oops"}), "intent"),
+        (Reply(404, {"detail": "Not Found"}), "unknown"),
+        (Reply(401, {"detail": {"status": "missing_permissions", "message": "m"}}), "unknown"),
+    ],
+)
+async def test_history_that_cannot_be_read_is_asked_again_or_given_up(
+    bench: Bench,
+    elevenlabs: ElevenLabsServer,
+    stack: AsyncExitStack,
+    reply: Reply,
+    status: str,
+) -> None:
+    make = narrators(elevenlabs, stack, "pcm_8000")
+    elevenlabs.next = [elevenlabs.loses]
+    with pytest.raises(Deferred):
+        await spoken(bench, make, long_script(1))
+    await bench.settle()
+    elevenlabs.history_reply = reply
+    if status == "intent":
+        with pytest.raises(Deferred, match="cannot be looked up now"):
+            await spoken(bench, make, long_script(1))
+    else:
+        await spoken(bench, make, long_script(1))
+    assert (await bench.statuses())[0] == status
