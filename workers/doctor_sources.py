@@ -5,8 +5,9 @@ A feed that is away is a warning: the others go on, and it has its next turn.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+
+import httpx
 
 from db.pool import Pool
 from pipeline.errors import StageError, Waiting
@@ -14,13 +15,11 @@ from pipeline.footage import FootageWish
 from pipeline.providers.fetching import Refused, fetch, new_client, read_json
 from pipeline.providers.footage_local import media_files
 from pipeline.providers.footage_stock import SEARCH_LIMITS, Kind, StockLibrary
+from workers.doctor_clock import differing, served_at
 from workers.doctor_finding import Examined, Finding, error, ok, warning
-from workers.doctor_local import skew
 from workers.registry import FEEDS, STOCK_LIBRARIES, FeedParts
 from workers.settings import Settings, SettingsError
 
-# A Date header has whole seconds and is as old as the answer's way to us.
-HEADER_SECONDS = 2.0
 YOUTUBE = "youtube"
 ANY_WISH = FootageWish(("sea",), 1920, 1080, 1.0)
 
@@ -29,20 +28,30 @@ async def feeds(examined: Examined) -> Sequence[Finding]:
     """Every chosen feed can be read now; nothing is stored."""
     settings = examined.settings
     names = [name for name in dict.fromkeys(settings.trend_sources) if name in FEEDS]
-    return await asyncio.gather(*(_feed(settings, name, examined.pool) for name in names))
+    found = await asyncio.gather(*(_feed(settings, name, examined.pool) for name in names))
+    return [finding for findings in found for finding in findings]
 
 
-async def _feed(settings: Settings, name: str, pool: Pool | None) -> Finding:
+async def _feed(settings: Settings, name: str, pool: Pool | None) -> list[Finding]:
     if pool is None and name == YOUTUBE:
-        return warning(name, "its chart is read with a stored account: the database is not there")
+        return [warning(name, "its chart is read with an account: the database is not there")]
+    served: list[datetime | None] = []
+
+    async def note(response: httpx.Response) -> None:
+        served.append(served_at(response.headers))
+
     try:
         async with new_client() as client:
+            client.event_hooks = {"response": [note]}
             found = await FEEDS[name](FeedParts(settings, client, ("en",), pool)).topics()
     except (SettingsError, Waiting) as problem:
-        return error(name, str(problem))
+        return [error(name, str(problem))]
     except StageError as problem:
-        return warning(name, str(problem))
-    return ok(name, f"{len(found)} topics are on offer")
+        return [warning(name, str(problem))]
+    return [
+        ok(name, f"{len(found)} topics are on offer"),
+        *differing(name, "the feed's", served[0] if served else None),
+    ]
 
 
 async def footage(examined: Examined) -> Sequence[Finding]:
@@ -94,12 +103,7 @@ async def _library(library: StockLibrary) -> list[Finding]:
         return [error(name, f"what answers at {library.base_url} does not speak {name}'s API")]
     left = answer.headers.get("x-ratelimit-remaining", "").strip()
     told = f"; {left} requests are left" if left.isdigit() else ""
-    findings = [ok(name, f"the key works{told}")]
-    try:
-        served = parsedate_to_datetime(answer.headers.get("date", ""))
-    except ValueError:
-        return findings
-    ahead = (served - datetime.now(UTC)).total_seconds() if served.tzinfo else 0.0
-    if abs(ahead) > HEADER_SECONDS:
-        findings.append(skew(name, "the library's", ahead))
-    return findings
+    return [
+        ok(name, f"the key works{told}"),
+        *differing(name, "the library's", served_at(answer.headers)),
+    ]

@@ -2,17 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from db.pool import acquired
 from db.repositories.providers import Providers
+from workers.doctor_clock import differing
 from workers.doctor_finding import Examined, Finding, error, ok, warning
-from workers.doctor_local import skew
 from workers.settings import SettingsError
 from workers.vendor_standing import STANDINGS, chosen_vendors
-
-# A vendor's Date header has whole seconds and is as old as the answer's way to us.
-HEADER_SECONDS = 2.0
 
 
 async def vendors(examined: Examined) -> Sequence[Finding]:
@@ -43,8 +39,4 @@ async def _vendor(examined: Examined, name: str) -> list[Finding]:
     if standing.problem is not None:
         findings.append(error(name, standing.problem))
     findings += [ok(name, told) for told in standing.notes]
-    if standing.server_time is not None:
-        ahead = (standing.server_time - datetime.now(UTC)).total_seconds()
-        if abs(ahead) > HEADER_SECONDS:
-            findings.append(skew(name, "the vendor's", ahead))
-    return findings
+    return findings + differing(name, "the vendor's", standing.server_time)

@@ -6,12 +6,18 @@ Each account is asked once whose channel it is, which costs one unit of its quot
 import asyncio
 from collections.abc import Sequence
 
+import httpx
+
 from db.pool import Pool, transaction
 from db.repositories.accounts import AccountRow, Accounts
+from db.repositories.quota import Quota
 from pipeline.errors import StageError
+from pipeline.providers.fetching import new_client
+from workers.doctor_clock import differing, served_at
 from workers.doctor_finding import Examined, Finding, error, ok, warning
 from workers.settings import Settings
 
+DEFAULT_ROOT = "https://youtube.googleapis.com/"
 _CHECK = "youtube"
 
 
@@ -26,8 +32,40 @@ async def accounts(examined: Examined) -> Sequence[Finding]:
     if not rows:
         return [error(_CHECK, "there is no YouTube account", "ytempire account add")]
     pool = examined.pool
-    found = await asyncio.gather(*(_account(settings, pool, row) for row in rows))
+    found = await asyncio.gather(
+        *(_account(settings, pool, row) for row in rows),
+        _projects(pool),
+        _clock(settings),
+    )
     return [finding for findings in found for finding in findings]
+
+
+async def _clock(settings: Settings) -> list[Finding]:
+    """What time it is at Google; its front page is no method of the API and costs nothing."""
+    root = settings.google_api_root or DEFAULT_ROOT
+    try:
+        async with new_client() as client, client.stream("GET", root) as answer:
+            headers = answer.headers
+    except httpx.HTTPError as problem:
+        return [error(_CHECK, f"{root} cannot be reached ({type(problem).__name__})")]
+    return differing(_CHECK, "Google's", served_at(headers))
+
+
+async def _projects(pool: Pool) -> list[Finding]:
+    """What is left of today's quota of the accounts' Cloud projects."""
+    async with transaction(pool) as connection:
+        rows = await Quota(connection).list()
+    findings = []
+    for row in rows:
+        if row.bucket is None or row.used is None or row.quota_limit is None:
+            continue  # nothing of it was used today
+        left = max(row.quota_limit - row.used, 0)
+        told = (
+            f"project {row.project} has {left:,} of {row.quota_limit:,} units of {row.bucket} left"
+            f" until {row.resets_at:%Y-%m-%d %H:%M}Z"
+        )
+        findings.append(ok(_CHECK, told) if left else warning(_CHECK, told))
+    return findings
 
 
 async def _account(settings: Settings, pool: Pool, row: AccountRow) -> list[Finding]:

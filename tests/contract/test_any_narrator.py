@@ -1,6 +1,8 @@
 """What every narrator keeps to: embedded or a vendor's, over HTTP."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,29 @@ from tests.services.elevenlabs_server import ElevenLabsServer
 from tests.services.vendors import elevenlabs_narrator
 
 
-@pytest.fixture(params=["espeak", "elevenlabs", "elevenlabs-pcm"])
-async def narrator(request: pytest.FixtureRequest) -> AsyncIterator[Narrator]:
-    if request.param == "espeak":
-        yield EspeakNarrator()
-        return
-    audio = "pcm_24000" if request.param.endswith("pcm") else "mp3_44100_128"
+@asynccontextmanager
+async def espeak() -> AsyncIterator[Narrator]:
+    yield EspeakNarrator()
+
+
+@asynccontextmanager
+async def elevenlabs(audio: str) -> AsyncIterator[Narrator]:
     with ElevenLabsServer() as server:
         async with elevenlabs_narrator(server, YTEMPIRE_ELEVENLABS_FORMAT=audio) as made:
             yield made
+
+
+NARRATORS: Mapping[str, Callable[[], AbstractAsyncContextManager[Narrator]]] = {
+    "espeak": espeak,
+    "elevenlabs": partial(elevenlabs, "mp3_44100_128"),
+    "elevenlabs-pcm": partial(elevenlabs, "pcm_24000"),
+}
+
+
+@pytest.fixture(params=NARRATORS)
+async def narrator(request: pytest.FixtureRequest) -> AsyncIterator[Narrator]:
+    async with NARRATORS[request.param]() as made:
+        yield made
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What every script writer keeps to: embedded or a vendor's, over HTTP."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -15,14 +16,28 @@ from tests.services.openai_server import OpenAIServer
 from tests.services.vendors import openai_writer
 
 
-@pytest.fixture(params=["template", "openai"])
-async def writer(request: pytest.FixtureRequest) -> AsyncIterator[ScriptWriter]:
-    if request.param == "template":
-        yield TemplateWriter()
-        return
+@asynccontextmanager
+async def template() -> AsyncIterator[ScriptWriter]:
+    yield TemplateWriter()
+
+
+@asynccontextmanager
+async def openai() -> AsyncIterator[ScriptWriter]:
     with OpenAIServer() as server:
         async with openai_writer(server) as made:
             yield made
+
+
+WRITERS: Mapping[str, Callable[[], AbstractAsyncContextManager[ScriptWriter]]] = {
+    "template": template,
+    "openai": openai,
+}
+
+
+@pytest.fixture(params=WRITERS)
+async def writer(request: pytest.FixtureRequest) -> AsyncIterator[ScriptWriter]:
+    async with WRITERS[request.param]() as made:
+        yield made
 
 
 @pytest.mark.parametrize("language", ["en", "pt-BR"])

@@ -91,7 +91,9 @@ class LocalServer:
             reply = self.answer(request)
         else:
             reply = fault(request) if callable(fault) else fault
-        handler.send_response(reply.status)
+        handler.send_response_only(reply.status)
+        if "Date" not in reply.headers:
+            handler.send_header("Date", handler.date_time_string())
         handler.send_header("Content-Type", reply.media_type)
         for name, value in reply.headers.items():
             handler.send_header(name.replace("_", "-"), value)

@@ -18,6 +18,12 @@ USAGE = {
     "output_tokens_details": {"reasoning_tokens": 200},
     "total_tokens": 1_500,
 }
+PARAMETERS = {
+    *("background", "include", "input", "instructions", "max_output_tokens", "metadata", "model"),
+    *("parallel_tool_calls", "previous_response_id", "prompt_cache_key", "reasoning"),
+    *("safety_identifier", "service_tier", "store", "stream", "temperature", "text"),
+    *("tool_choice", "tools", "top_p", "truncation", "user"),
+}
 USAGE_COST = "0.006330"  # gpt-6-sol: 500 x 2 + 400 x 0.20 + 100 x 2.50 + 500 x 10, a million
 
 
@@ -212,6 +218,12 @@ def _no_model(name: str) -> Reply:
 
 def _problem(request: dict[str, Any]) -> str | None:
     """What of a request the real service would refuse."""
+    unknown = request.keys() - PARAMETERS
+    if unknown:
+        return f"Unknown parameter: '{min(unknown)}'."
+    effort = request.get("reasoning", {}).get("effort")
+    if "temperature" in request and effort != "none":
+        return "Unsupported parameter: 'temperature' is not supported with this model."
     if not isinstance(request.get("input"), list) or not request["input"]:
         return "Missing required parameter: 'input'."
     for item in request["input"]:

@@ -1,7 +1,8 @@
 """The doctor asks feeds and libraries what they would answer, and tells no key."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,20 @@ async def test_folder_is_counted(tmp_path: Path) -> None:
 
 async def test_embedded_parts_need_no_check() -> None:
     assert await told("feeds") == await told("footage") == []
+
+
+@pytest.mark.parametrize(("age", "level"), [("0", Level.ERROR), ("86400", None)])
+async def test_clock_of_a_feed_is_compared_and_a_cached_answer_is_as_old_as_it_says(
+    age: str, level: Level | None
+) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    with FeedsServer(datetime.now(UTC)) as server:
+        server.faults["/v0/topstories.json"] = as_json(
+            [101], Date=format_datetime(yesterday, usegmt=True), Age=age
+        )
+        findings = await told(
+            "feeds",
+            YTEMPIRE_TREND_SOURCES="hackernews",
+            YTEMPIRE_HACKERNEWS_URL=server.hackernews_url,
+        )
+    assert [each for each, message in findings if "clock" in message] == ([level] if level else [])

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,10 @@ async def test_no_account_is_an_error(desk: Desk) -> None:
 
 async def test_account_that_works_is_told_with_its_headroom(desk: Desk) -> None:
     await add(desk)
-    ((level, message),) = await desk.told()
-    assert level is Level.OK
+    (level, message), (units_level, units), *rest = await desk.told()
+    assert (level, units_level, rest) == (Level.OK, Level.OK, [])
     assert "UC_own; 5 uploads left" in message
+    assert "of 10,000 units of default left until" in units
     await desk.pool.execute("UPDATE youtube_accounts SET uploads_today = 5")
     assert (await desk.told())[1][0] is Level.WARNING
 
@@ -79,9 +81,35 @@ async def test_account_that_cannot_serve_is_an_error(desk: Desk) -> None:
     assert "UC_other by now" in (await desk.told())[0][1]
     desk.youtube.world.tokens.clear()
     desk.account.token_error = "invalid_grant"
-    ((level, message),) = await desk.told()
+    (level, message), *_ = await desk.told()
     assert level is Level.ERROR
     assert "invalid_grant" in message
     assert desk.account.refresh_token not in message
     await desk.pool.execute("UPDATE youtube_accounts SET state = 'needs_reauth'")
     assert "authorised anew" in (await desk.told())[0][1]
+
+
+async def test_used_up_project_is_a_warning_with_its_reset(desk: Desk) -> None:
+    await add(desk)
+    await desk.pool.execute(
+        "UPDATE quota_usage SET used = quota_limit + 1 WHERE bucket = 'default'"
+    )
+    ((_, message),) = [told for told in await desk.told() if "project" in told[1]]
+    assert "0 of 10,000 units of default left until" in message
+    assert (Level.WARNING, message) in await desk.told()
+
+
+@pytest.mark.parametrize(("ahead", "level"), [(0, None), (10, Level.WARNING), (-90, Level.ERROR)])
+async def test_googles_clock_is_compared(desk: Desk, ahead: int, level: Level | None) -> None:
+    desk.youtube.world.clock = lambda: datetime.now(UTC) + timedelta(seconds=ahead)
+    await add(desk)
+    found = [each for each, message in await desk.told() if "clock" in message]
+    assert found == ([] if level is None else [level])
+
+
+async def test_google_that_cannot_be_reached_is_an_error(desk: Desk) -> None:
+    await add(desk)
+    with YouTubeServer() as gone:
+        root = gone.root
+    desk.settings = desk.settings.model_copy(update={"google_api_root": root})
+    assert any("cannot be reached" in message for _, message in await desk.told())
