@@ -7,15 +7,18 @@ from uuid import UUID
 
 from db.pool import Connection, Pool, transaction
 from db.repositories.accounts import Accounts, Standing
+from db.repositories.channels import Channels
 from db.repositories.reservations import Reservations
 from db.repositories.uploads import Uploads
-from pipeline.errors import Deferred, StageError
+from pipeline.domain import StageName
+from pipeline.errors import Deferred, Rejected, StageError
 from pipeline.hosting import AccountEffect, AccountTrouble
 from workers.account_choice import obstacles
 from workers.account_health import (
     ERRORS_IN_A_ROW,
     FULL,
     GAIN_PUBLISHED,
+    RESUMED,
     ROW_REST,
     after_gain,
     after_loss,
@@ -56,6 +59,12 @@ CONSEQUENCES: Mapping[AccountEffect, Consequence] = {
     AccountEffect.DOUBT: Consequence("cooling", 15),
     AccountEffect.CONFIGURE: Consequence(None, 0, notify=True),
 }
+
+
+# A channel's own health, moved by what becomes of its videos, whoever uploads them.
+CHANNEL_POINTS: Mapping[AccountEffect, int] = {AccountEffect.COOL: -5, AccountEffect.SUSPEND: -100}
+CHANNEL_REJECTED = -20
+CHANNEL_PUBLISHED = 2
 
 
 async def after_trouble(
@@ -123,6 +132,7 @@ async def write_trouble(
     The account is given back when nothing was sent with it, so that the next claim reserves anew.
     """
     trouble = error.trouble
+    await _write_channel(connection, error, execution_id)
     if trouble is None:
         return
     await afflict(connection, trouble, str(error))
@@ -132,6 +142,20 @@ async def write_trouble(
     live = await uploads.find_live(video_id=video_id)
     if live is None or (live.untouched and await uploads.abandon(upload_id=live.id)):
         await release(connection, execution_id, reason=TROUBLE)
+
+
+async def _write_channel(connection: Connection, error: StageError, execution_id: UUID) -> None:
+    """What an error says about the channel, apart from the account: it may upload no more today, it
+    was closed, or YouTube rejected its video."""
+    points, step = 0, None
+    if error.trouble is not None:
+        points = CHANNEL_POINTS.get(error.trouble.effect, 0)
+    elif isinstance(error, Rejected):
+        points, step = CHANNEL_REJECTED, StageName.ANALYTICS_PULL.value
+    if points:
+        await Channels(connection).move_health(
+            execution_id=execution_id, points=points, error=str(error), step=step
+        )
 
 
 async def afflict(connection: Connection, trouble: AccountTrouble, message: str) -> None:
@@ -200,6 +224,7 @@ async def spend(connection: Connection, *, execution_id: UUID, account_id: UUID)
     if not ended:
         return
     await rows.count_upload(account_id=account_id, now=standing.now)
+    await Channels(connection).move_health(execution_id=execution_id, points=CHANNEL_PUBLISHED)
     before = _health(standing)
     after = after_gain(before)
     if after == before:
@@ -224,3 +249,31 @@ async def spend(connection: Connection, *, execution_id: UUID, account_id: UUID)
 
 def _health(standing: Standing) -> float:
     return health_at(float(standing.health_score), standing.health_changed_at, standing.now)
+
+
+async def switch(connection: Connection, account_id: UUID, *, is_active: bool, reason: str) -> None:
+    """Pause or resume an account by hand. Resuming lifts what a person had to see to, and gives it
+    at least the health with which it serves."""
+    accounts = Accounts(connection)
+    (standing,) = await accounts.lock_standing(account_id=account_id, whole_project=False)
+    await accounts.set_active(account_id=account_id, is_active=is_active)
+    before = _health(standing)
+    after = max(before, RESUMED) if is_active else before
+    if after != before:
+        lifted = "ready" if _WEIGHT[standing.state] > _WEIGHT["cooling"] else standing.state
+        await accounts.set_standing(
+            account_id=account_id,
+            state=lifted,
+            cooldown_until=standing.cooldown_until,
+            health=after,
+            now=standing.now,
+            errors=0,
+        )
+    await accounts.record_change(
+        account_id=account_id,
+        event="resumed" if is_active else "paused",
+        reason=reason or "by the operator",
+        before=before,
+        after=after,
+        at=standing.now,
+    )
