@@ -31,6 +31,9 @@ demo: $(VENV)/.runtime ## make a real video on embedded parts (ARGS="--videos 3 
 test: $(VENV)/.dev ## run the tests (PG=16 or PG=15 for another PostgreSQL, ARGS="-k name" for some)
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(PG),--pg=$(PG)) $(ARGS)
 
+chaos: $(VENV)/.dev ## kill workers and the database under 200 runs (ARGS="--runs 1000 --kills 100")
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
+
 check: $(VENV)/.dev ## lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,4 +48,4 @@ lock: ## write both lock files anew from pyproject.toml
 clean: ## remove the environment and caches (never the data folder)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test check lock clean
+.PHONY: help setup demo test chaos check lock clean

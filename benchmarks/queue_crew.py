@@ -24,13 +24,13 @@ SETTLING = timedelta(seconds=16)
 
 
 @contextlib.contextmanager
-def mortal_server(major: int) -> Iterator[MortalServer]:
+def mortal_server(major: int, *, connections: int = 40) -> Iterator[MortalServer]:
     """A server that may be stopped and started, with `synchronous_commit` as an operator has it."""
     folder = SessionFolder()
     try:
         server_folder = folder.path / "server"
         server_folder.mkdir(mode=0o711)
-        yield MortalServer(server_folder, major)
+        yield MortalServer(server_folder, major, connections=connections)
     finally:
         folder.remove()
 

@@ -20,7 +20,6 @@ from uuid import UUID
 
 import structlog
 from procrastinate import JobContext
-from pydantic import TypeAdapter
 
 from db.errors import Contended, Unavailable
 from db.pool import Connection, transaction
@@ -46,6 +45,7 @@ from workers.callbacks import announce_run
 from workers.channels import channel_from_row
 from workers.damage import remake
 from workers.disk import parked
+from workers.outputs import read_output, write_output
 from workers.progress import Progress, report_progress
 from workers.queue.completion import attempts_allowed, record
 from workers.queue.outcomes import Fail, Finish, Outcome, Retry, Snooze
@@ -73,7 +73,7 @@ class Claim:
 
     def output(self, stage: StageName, kind: type[T]) -> T:
         """What an earlier stage recorded."""
-        return TypeAdapter(kind).validate_python(self.outputs[stage])
+        return read_output(kind, self.outputs[stage])
 
     @property
     def video_id(self) -> UUID:
@@ -199,7 +199,7 @@ async def _record(context: JobContext, claim: Claim, performance: Performance) -
             await Videos(connection).upsert_artifact(video_id=claim.video_id, artifact=artifact)
         await _book(connection, claim, performance.charges)
         await performance.record(connection)
-        output = _dump(performance.output)
+        output = write_output(performance.output)
         await steps.mark_succeeded(step_id=claim.step_id, fence=claim.fence, output=output)
         await Videos(connection).sum_cost(video_id=claim.video_id)
         following = ROUTES[claim.stage].next
@@ -334,7 +334,3 @@ async def _write_decision(
         delay=delay,
         error=message,
     )
-
-
-def _dump(value: Any) -> Any:
-    return TypeAdapter(type(value)).dump_python(value, mode="json")

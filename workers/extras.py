@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import UUID
 
 import structlog
-from pydantic import TypeAdapter
 
 from db.pool import Connection, transaction
 from db.repositories.accounts import Account, Accounts
@@ -25,6 +24,7 @@ from pipeline.stages.upload import Uploaded
 from workers.account_extras import AffordedExtras
 from workers.account_trouble import afflict
 from workers.channels import channel_from_row
+from workers.outputs import read_output
 from workers.runtime import Runtime
 from workers.tasks.names import EXTRAS
 
@@ -101,9 +101,9 @@ async def load_task(connection: Connection, execution_id: UUID) -> Task | None:
     row = await Channels(connection).get(channel_id=execution.channel_id)
     return Task(
         fence=done.fence,
-        uploaded=TypeAdapter(Uploaded).validate_python(outputs[StageName.UPLOAD]),
-        cut=TypeAdapter(Cut).validate_python(outputs[StageName.RENDER]),
-        language=TypeAdapter(Scripted).validate_python(outputs[StageName.SCRIPT]).script.language,
+        uploaded=read_output(Uploaded, outputs[StageName.UPLOAD]),
+        cut=read_output(Cut, outputs[StageName.RENDER]),
+        language=read_output(Scripted, outputs[StageName.SCRIPT]).script.language,
         channel=channel_from_row(row),
         account=await accounts.get(account_id=live.youtube_account_id),
         hindrance=await accounts.find_hindrance(account_id=live.youtube_account_id),

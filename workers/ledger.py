@@ -221,6 +221,7 @@ class CommittedCalls:
 
         try:
             answer = await call.send(call_id, note)
+            await reach(Point.AFTER_SEND, self._holder.stage)
         except Ambiguous as error:
             raise await self._unsettled(call_id, call.request, settle_at, error) from error
         except LostClaim:
@@ -228,7 +229,6 @@ class CommittedCalls:
         except StageError as error:
             await self._book.mark_failed(call_id, str(error))
             raise
-        await reach(Point.AFTER_SEND, self._holder.stage)
         await self._spool.keep(call_id, answer)
         await reach(Point.AFTER_RESPONSE, self._holder.stage)
         return await self._outcome(call, call_id, answer)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from pydantic import TypeAdapter
-
 from db.pool import Connection
 from db.repositories.channels import Channels
 from db.repositories.executions import Execution, Executions
@@ -17,6 +15,7 @@ from pipeline.stages.metadata import credited
 from pipeline.stages.script import Scripted
 from pipeline.stages.trend import TrendPick
 from workers.channels import channel_from_row
+from workers.outputs import read_output
 from workers.overview import Overview, load_overview
 
 T = TypeVar("T")
@@ -79,7 +78,7 @@ async def load_review(connection: Connection, execution_id: UUID) -> Review:
 
 
 def _output(outputs: Mapping[StageName, Any], stage: StageName, kind: type[T]) -> T | None:
-    return TypeAdapter(kind).validate_python(outputs[stage]) if stage in outputs else None
+    return read_output(kind, outputs[stage]) if stage in outputs else None
 
 
 async def _fact_urls(connection: Connection, picked: TrendPick | None) -> dict[str, str]:

@@ -10,7 +10,6 @@ import fcntl
 import json
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import cv2
 from pipeline import children
 from pipeline.render import files
 from pipeline.render.clip import Undecodable
-from pipeline.render.encoder import RenderOptions, encode_segment
+from pipeline.render.encoder import RenderOptions, encode_segment, options_from
 from pipeline.render.plan import Plan
 from pipeline.render.planes import Frame
 from pipeline.render.scene import FilmArtist
@@ -57,19 +56,6 @@ def main() -> int:
 
 class _EncoderFailed(Exception):
     """The encoder ended badly; says what it said."""
-
-
-def options_to(options: RenderOptions) -> dict[str, Any]:
-    """Options as JSON can hold them."""
-    return {
-        f.name: str(v) if isinstance(v := getattr(options, f.name), Path) else v
-        for f in fields(options)
-    }
-
-
-def options_from(values: dict[str, Any]) -> RenderOptions:
-    """The opposite of `options_to`."""
-    return RenderOptions(**{**values, "ffmpeg": Path(values["ffmpeg"])})
 
 
 def _draw_segment(

@@ -3,8 +3,9 @@
 Lists, never a shell; generated file names; explicit formats; only local files may be opened.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from pipeline.render.plan import Look
 
@@ -31,6 +32,19 @@ class RenderOptions:
     audio_kilobits: int = 192
     stall_seconds: float = 120.0
     segment_wall_seconds: float = 900.0
+
+
+def options_to(options: RenderOptions) -> dict[str, Any]:
+    """Options as JSON can hold them."""
+    return {
+        f.name: str(v) if isinstance(v := getattr(options, f.name), Path) else v
+        for f in fields(options)
+    }
+
+
+def options_from(values: dict[str, Any]) -> RenderOptions:
+    """The opposite of `options_to`."""
+    return RenderOptions(**{**values, "ffmpeg": Path(values["ffmpeg"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from pipeline.domain import Film, RenderedFiles
 from pipeline.errors import Rejected, Transient
 from pipeline.ports import Progress
 from pipeline.render import captions, files, sound
-from pipeline.render.artist import options_to
-from pipeline.render.encoder import RenderOptions, join
+from pipeline.render.encoder import RenderOptions, join, options_to
 from pipeline.render.plan import Plan, plan_film
 from pipeline.render.probe import probe
 from pipeline.render.segments import Segment, address, engine_version, segments_of

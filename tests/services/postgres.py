@@ -136,12 +136,16 @@ class PostgresServer:
     def create_database(self, *, migrated: bool = True) -> str:
         """A fresh database: a clone of the migrated template, or an empty one."""
         name = f"t_{self._worker}_{next(self._numbers)}"
+        self.copy_database(TEMPLATE if migrated else "template0", name)
+        return name
+
+    def copy_database(self, source: str, name: str) -> None:
+        """A database like `source`, to which nobody may be connected."""
         self._admin(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(TEMPLATE if migrated else "template0")
+                sql.Identifier(name), sql.Identifier(source)
             )
         )
-        return name
 
     def drop_database(self, name: str) -> None:
         self._admin(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

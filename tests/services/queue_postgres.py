@@ -15,9 +15,10 @@ from tests.services.postgres import PostgresServer, _is_postmaster, server_envir
 class MortalServer(PostgresServer):
     """Like the session's server, and `crash()`, `stop()` and `go_on()`."""
 
-    def __init__(self, folder: Path, major: int) -> None:
+    def __init__(self, folder: Path, major: int, *, connections: int = 40) -> None:
         super().__init__(folder, "mortal")
         self._major = major
+        self._connections = connections
         self.start(major)
         # Begun anew with settings under which a crash of the server loses no commit.
         self.stop()
@@ -51,7 +52,11 @@ class MortalServer(PostgresServer):
                 [
                     str(find_binaries(self._major).program("postgres")),
                     *("-D", str(data), "-k", str(self._folder / "s")),
-                    *("-clisten_addresses=", "-cmax_connections=40", "-ctimezone=UTC"),
+                    *(
+                        "-clisten_addresses=",
+                        f"-cmax_connections={self._connections}",
+                        "-ctimezone=UTC",
+                    ),
                     *("-cfsync=off", "-cwal_level=minimal", "-cmax_wal_senders=0"),
                 ],
                 env=server_environment(data),

@@ -19,6 +19,7 @@ import email
 import email.policy
 import json
 import re
+import sys
 import threading
 from dataclasses import asdict
 from email.utils import format_datetime
@@ -362,6 +363,11 @@ class Server(ThreadingHTTPServer):
         self.world = world
         self.root = f"http://127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that went away, or was killed, is none."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class YouTubeServer:
     """The server in threads of this process, for the length of a `with`."""
@@ -381,6 +387,10 @@ class YouTubeServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def become(self, world: World) -> None:
+        """Go on with another world, at the same address."""
+        self.world = self._server.world = world
 
     def asked(self, operation: str) -> list[dict[str, Any]]:
         """The journal's entries of one operation."""
