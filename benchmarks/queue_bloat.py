@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import statistics
 import time
 from datetime import timedelta
 
 import asyncpg
 
-from benchmarks.queue_flat import measure, quantile
+from benchmarks.queue_flat import Round, measure
 from db.pool import Pool, open_pool
 from db.statements import load
 from tests.services.postgres import PostgresServer, SessionFolder
@@ -104,10 +103,10 @@ async def churn(pool: Pool, connection: asyncpg.Connection, jobs: int) -> list[d
     return seen
 
 
-def tell(name: str, times: list[float]) -> None:
+def tell(name: str, seen: Round) -> None:
     print(
-        f"fetch {name}: p50 {statistics.median(times) * 1e3:.2f} ms   "
-        f"p99 {quantile(times, 0.99) * 1e3:.2f} ms   max {max(times) * 1e3:.2f} ms",
+        f"fetch {name}: p50 {seen.waited(0.5):.2f} ms   p99 {seen.waited(0.99):.2f} ms   "
+        f"max {seen.waited(1):.2f} ms",
         flush=True,
     )
 

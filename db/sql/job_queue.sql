@@ -383,7 +383,7 @@ FROM (
     UNION ALL
     SELECT queue_name, 0, 0, count(*), 0
     FROM queue.job_queue
-    WHERE lock IS NOT NULL AND status IN ('pending', 'processing') AND status = 'pending' AND blocked
+    WHERE lock IS NOT NULL AND status = 'pending' AND blocked
     GROUP BY queue_name
     UNION ALL
     SELECT queue_name, 0, 0, 0, count(*)

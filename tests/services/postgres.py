@@ -12,10 +12,11 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
@@ -121,14 +122,17 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self._folder}/s"
 
-    def start(self, major: int) -> None:
-        """Start the server and migrate its template, unless another process already did."""
+    def start(self, major: int, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Start the server and migrate its template, unless another process already did.
+
+        `settings` go before those that tests want.
+        """
         with (self._folder / "start.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             ready = self._folder / "ready"
             if ready.exists():
                 return
-            self._launch(major)
+            self._launch(major, {**SETTINGS, **settings})
             self._admin(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
             migrate.upgrade(self.url(TEMPLATE))
             ready.touch()
@@ -163,7 +167,7 @@ class PostgresServer:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement)
 
-    def _launch(self, major: int) -> None:
+    def _launch(self, major: int, settings: Mapping[str, str]) -> None:
         user = server_user()
         binaries = runnable(find_binaries(major), user, lambda _: None)
         data, sockets = self._folder / "data", self._folder / "s"
@@ -187,7 +191,7 @@ class PostgresServer:
             **identity,
         )
         assert made.returncode == 0, made.stderr
-        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        options = [f"-c{name}={value}" for name, value in settings.items()]
         log = self._folder / "log"
         with log.open("wb") as output:
             server = subprocess.Popen(

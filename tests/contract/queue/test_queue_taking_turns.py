@@ -152,17 +152,18 @@ async def test_whoever_leaves_the_head_of_a_lock_lets_the_next_one_go(app, pool,
     assert third
 
 
-async def test_lock_released_while_a_person_holds_the_next_row_is_healed(app, pool, workers):
+@pytest.mark.parametrize("lock", ["l", ""])
+async def test_lock_released_while_a_person_holds_the_next_row_is_healed(app, pool, workers, lock):
     """A transaction left open in psql on the one waiting job must not strand it."""
     ran = []
 
-    @app.task(name="t", lock="l")
+    @app.task(name="t", lock=lock)
     async def t(n):
         ran.append(n)
 
     gate = asyncio.Event()
 
-    @app.task(name="held", lock="l")
+    @app.task(name="held", lock=lock)
     async def held():
         await gate.wait()
 
@@ -267,6 +268,17 @@ async def test_rows_locked_by_a_person_do_not_hide_the_others(app, fetch, pool):
         assert (await fetch()).id == ids[59]
         assert await fetch() is None
     assert (await fetch()).id == ids[0]
+
+
+async def test_a_persons_large_update_does_not_hide_the_other_queues(app, fetch, pool):
+    await pool.execute(
+        """INSERT INTO queue.job_queue (job_type, queue_name, priority)
+           SELECT 't', 'busy', 1 FROM generate_series(1, 5000)"""
+    )
+    other = await deferring(app, queue="other")
+    async with pool.acquire() as person, person.transaction():
+        await person.execute("UPDATE queue.job_queue SET payload = '{}' WHERE queue_name = 'busy'")
+        assert (await fetch(["busy", "other"])).id == other
 
 
 def soon(**delta):
