@@ -8,8 +8,8 @@ inserted behind locks took minutes, each looking through all before it.
 
 from alembic import op
 
-revision = "20261126_130100"
-down_revision = "20261126_130010"
+revision = "20261126_161003"
+down_revision = "20261126_161002"
 branch_labels = None
 depends_on = None
 

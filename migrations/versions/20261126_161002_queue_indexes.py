@@ -10,8 +10,8 @@ Building them keeps writers waiting, a second or two a million jobs; workers rep
 
 from alembic import op
 
-revision = "20261126_130010"
-down_revision = "20261126_130000"
+revision = "20261126_161002"
+down_revision = "20261126_161001"
 branch_labels = None
 depends_on = None
 

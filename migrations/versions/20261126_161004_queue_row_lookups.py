@@ -9,8 +9,8 @@ else has locked: a person's large UPDATE must not hide the other queues.
 
 from alembic import op
 
-revision = "20261126_130200"
-down_revision = "20261126_130100"
+revision = "20261126_161004"
+down_revision = "20261126_161003"
 branch_labels = None
 depends_on = None
 

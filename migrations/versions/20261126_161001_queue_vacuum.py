@@ -8,7 +8,7 @@ while few pages of the table are touched, which is so exactly when the backlog i
 
 from alembic import op
 
-revision = "20261126_130000"
+revision = "20261126_161001"
 down_revision = "20261126_153312"
 branch_labels = None
 depends_on = None
