@@ -75,21 +75,16 @@ async def test_job_delivered_again_after_the_record_does_nothing(
     await judge(scene)
 
 
-@pytest.mark.parametrize(
-    ("stage", "file"), [(StageName.RENDER, "narration-*"), (StageName.UPLOAD, "video-*")]
-)
-async def test_damaged_file_is_refused_before_it_is_used(
-    scene_of: SceneOf, stage: StageName, file: str
-) -> None:
-    scene = scene_of(stage)
-    (damaged,) = scene.folder.glob(f"artifacts/videos/*/{file}")
+async def test_damaged_film_is_refused_before_anything_is_announced(scene_of: SceneOf) -> None:
+    scene = scene_of(StageName.UPLOAD)
+    (damaged,) = scene.folder.glob("artifacts/videos/*/video-*")
     _flip_a_byte(damaged)
     async with scene.worker():
         await eventually(
             lambda: scene.value("SELECT status = 'failed' FROM workflow_executions"), within=30
         )
     error = await scene.value("SELECT error_message FROM workflow_executions")
-    assert damaged.name in error or "hash" in error or "SHA-256" in error, error
+    assert damaged.name in error
     assert scene.world.videos == {}
     assert scene.vendors.youtube.asked("videos.insert") == []
 
