@@ -217,7 +217,8 @@ def settle_by(
             if delay is None:
                 given_up = f"{reason} (given up after {failures} failures)"
                 return Settlement("dead", given_up, code, failures, row.early_answers, hold=hold)
-            return Settlement("pending", reason, code, failures, row.early_answers, delay, hold)
+            later = max(delay, hold or 0.0)
+            return Settlement("pending", reason, code, failures, row.early_answers, later, hold)
 
 
 async def _write(
