@@ -38,7 +38,8 @@ no markup, no emoji.
   nothing that the facts do not say. A sentence that only leads over carries null. Tell at least one
   fact; do not repeat yourself.
 - title: at most 90 characters, true to the content. description: two to four sentences. tags: five
-  to twelve, one to three words each, without commas. thumbnail_text: at most five words.
+  to twelve, one to three words each, without commas; the first names what the film is about, as one
+  would look for pictures of it. thumbnail_text: at most five words.
 - Never write an address, a link, an e-mail address or a telephone number anywhere, nor the signs
   < and >.
 """

@@ -207,3 +207,31 @@ def test_account_that_changed_its_channel_meanwhile_publishes_nothing_and_is_dis
     assert youtube.asked("videos.update") == []
     (listed,) = line.json("account", "list")["items"]
     assert listed["state"] == "disabled"
+
+
+def test_scheduled_video_ends_its_run_and_a_later_pull_sees_it_go_public(
+    on_youtube: Line, youtube: YouTubeServer
+) -> None:
+    line = on_youtube
+    ready(line, youtube)
+    at = (datetime.now(UTC) + timedelta(hours=2)).replace(microsecond=0)
+    run = line.start_small_run("--publish-at", at.isoformat())
+    line.run("worker", "--until-idle")
+    shown = line.json("run", "show", run)
+    assert (shown["status"], shown["video"]["status"]) == ("success", "completed"), shown
+    assert {extra["status"] for extra in shown["extras"]} == {"done"}
+    (video,) = youtube.world.videos.values()
+    assert video["status"]["privacyStatus"] == "private"
+    assert datetime.fromisoformat(video["status"]["publishAt"]) == at
+
+    pulls = line.json("job", "list", "--type", "analytics.pull")["items"]
+    assert [datetime.fromisoformat(pull["scheduled_for"]) for pull in pulls] == [
+        at + timedelta(hours=6)
+    ]
+    youtube.world.clock = lambda: datetime.now(UTC) + timedelta(hours=8)
+    execute(
+        line,
+        "UPDATE queue.job_queue SET scheduled_for = now() WHERE job_type = 'analytics.pull'",
+    )
+    line.run("worker", "--until-idle")
+    assert line.json("run", "show", run)["video"]["status"] == "published"
