@@ -65,7 +65,7 @@ async def create_key(
         id_=made.id,
         name=name,
         key_prefix=made.prefix,
-        key_hash=_hash(made.key),
+        key_hash=key_digest(made.key),
         permissions=sorted(set(scopes)),
         rate_limit=rate_limit,
         signing_secrets=_sealed(sealing, made),
@@ -91,7 +91,7 @@ async def rotate_key(connection: Connection, sealing: SecretKeys, *, name: str) 
     await keys.mark_rotated(
         id_=row.id,
         key_prefix=made.prefix,
-        key_hash=_hash(made.key),
+        key_hash=key_digest(made.key),
         signing_secrets=[*(_sealed(sealing, made) or ()), *former][:KEPT_SIGNING_SECRETS] or None,
     )
     return made
@@ -110,7 +110,7 @@ async def check_key(connection: Connection, key: str) -> ApiKeyRow | None:
     """The row of a key that may be used now; None for every other text, with the same work."""
     shape = _KEY.fullmatch(key)
     row = await ApiKeys(connection).find_by_prefix(key_prefix=shape[1] if shape else "")
-    same = hmac.compare_digest(_hash(key), row.key_hash if row else _NOBODY)
+    same = hmac.compare_digest(key_digest(key), row.key_hash if row else _NOBODY)
     usable = row is not None and row.revoked_at is None and not row.expired
     return row if same and usable else None
 
@@ -120,7 +120,8 @@ def _new(id_: UUID, signing_secret: str | None) -> NewKey:
     return NewKey(id_, prefix, f"yte_{prefix}_{secrets.token_urlsafe(32)}", signing_secret)
 
 
-def _hash(key: str) -> str:
+def key_digest(key: str) -> str:
+    """The SHA-256 under which a key is stored."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -10,6 +10,9 @@ from db.repositories.trends import Trends
 from pipeline.domain import Topic
 from pipeline.stages.topic_text import normalise_topic
 
+# How many stored topics are looked at, and how long a channel does not repeat one.
+CANDIDATES = 500
+NO_REPEAT_DAYS = 90
 # An operator's own list is what they want made: it comes before anything a feed offers.
 CUSTOM_VIRAL_SCORE = Decimal(1)
 CUSTOM_COMPETITION_SCORE = Decimal(0)

@@ -34,6 +34,7 @@ class ChannelRow:
     daily_budget: Decimal | None
     status_reason: str | None
     created_at: datetime
+    updated_at: datetime
 
 
 ROWS = {

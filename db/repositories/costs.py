@@ -82,3 +82,9 @@ class Costs:
         """`by`: service, channel, video or day (UTC)."""
         rows = await _SQL["cost_report"].many(self._connection, by=by, since=since)
         return [CostGroup(**row) for row in rows]
+
+    async def usual_of_channel(self, *, channel_id: UUID) -> Decimal | None:
+        """What its last ten finished runs cost on average; None when there is none."""
+        row = await _SQL["cost_usual_of_channel"].one(self._connection, channel_id=channel_id)
+        usual: Decimal | None = row["usual"]
+        return usual

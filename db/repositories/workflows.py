@@ -34,6 +34,7 @@ class WorkflowRow:
     last_run_status: str | None
     last_error: str | None
     created_at: datetime
+    updated_at: datetime
     channel_name: str | None
 
 

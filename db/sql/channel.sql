@@ -15,7 +15,7 @@ RETURNING id;
 -- By name first; an id (or the start of one, checked elsewhere) is text as well.
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
        auto_publish, automation_enabled, quality_settings, upload_schedule, youtube_category_id,
-       playlist_id, daily_budget, status_reason, created_at
+       playlist_id, daily_budget, status_reason, created_at, updated_at
   FROM channels
  WHERE deleted_at IS NULL AND (name = $1 OR id::text = $1)
  ORDER BY name = $1 DESC
@@ -25,7 +25,7 @@ SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_p
 -- parameters: channel_id
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
        auto_publish, automation_enabled, quality_settings, upload_schedule, youtube_category_id,
-       playlist_id, daily_budget, status_reason, created_at
+       playlist_id, daily_budget, status_reason, created_at, updated_at
   FROM channels
  WHERE id = $1;
 
@@ -33,7 +33,7 @@ SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_p
 -- parameters: none
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
        auto_publish, automation_enabled, quality_settings, upload_schedule, youtube_category_id,
-       playlist_id, daily_budget, status_reason, created_at
+       playlist_id, daily_budget, status_reason, created_at, updated_at
   FROM channels
  WHERE deleted_at IS NULL
  ORDER BY name;
@@ -46,7 +46,7 @@ SELECT id FROM channels WHERE deleted_at IS NULL AND id::text LIKE $1 || '%' LIM
 -- parameters: youtube_channel_id
 SELECT id, name, youtube_channel_id, niche, language, timezone, status, videos_per_day,
        auto_publish, automation_enabled, quality_settings, upload_schedule, youtube_category_id,
-       playlist_id, daily_budget, status_reason, created_at
+       playlist_id, daily_budget, status_reason, created_at, updated_at
   FROM channels
  WHERE youtube_channel_id = $1 AND deleted_at IS NULL;
 

@@ -31,3 +31,11 @@ SELECT CASE $1::text
  WHERE $2::timestamptz IS NULL OR k.created_at >= $2
  GROUP BY 1
  ORDER BY 1;
+
+-- name: cost_usual_of_channel :one
+-- parameters: channel_id
+-- What the latest finished runs of a channel cost on average; NULL when there is none.
+SELECT avg(latest.cost) AS usual
+  FROM (SELECT e.cost FROM workflow_executions e
+         WHERE e.channel_id = $1 AND e.status = 'success'
+         ORDER BY e.created_at DESC LIMIT 10) latest;

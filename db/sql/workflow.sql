@@ -13,7 +13,7 @@ RETURNING id;
 -- parameters: name
 SELECT w.id, w.name, w.workflow_type, w.trigger_type, w.is_active, w.priority, w.configuration,
        w.schedule_cron, w.timezone, w.catch_up, w.next_run_at, w.last_run_at, w.last_run_status,
-       w.last_error, w.created_at, c.name AS channel_name
+       w.last_error, w.created_at, w.updated_at, c.name AS channel_name
   FROM automation_workflows w
   LEFT JOIN channels c ON c.id = w.channel_id
  WHERE w.name = $1;
@@ -22,7 +22,7 @@ SELECT w.id, w.name, w.workflow_type, w.trigger_type, w.is_active, w.priority, w
 -- parameters: none
 SELECT w.id, w.name, w.workflow_type, w.trigger_type, w.is_active, w.priority, w.configuration,
        w.schedule_cron, w.timezone, w.catch_up, w.next_run_at, w.last_run_at, w.last_run_status,
-       w.last_error, w.created_at, c.name AS channel_name
+       w.last_error, w.created_at, w.updated_at, c.name AS channel_name
   FROM automation_workflows w
   LEFT JOIN channels c ON c.id = w.channel_id
  ORDER BY w.name;

@@ -20,6 +20,20 @@ PROGRAM = Path(sys.executable).with_name("ytempire")
 @contextmanager
 def serving(database_url: str, data_dir: Path, **settings: str) -> Iterator[str]:
     """The address of a server process that is stopped by SIGTERM, and must then end with 0."""
+    process, address = start_server(database_url, data_dir, **settings)
+    with process:
+        try:
+            yield address
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(30)
+    assert code == 0, (data_dir / "serve.log").read_text()
+
+
+def start_server(
+    database_url: str, data_dir: Path, **settings: str
+) -> tuple[subprocess.Popen[str], str]:
+    """A server process and its address, once it listens."""
     environment = {
         "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}",
         "HOME": str(data_dir),
@@ -36,16 +50,10 @@ def serving(database_url: str, data_dir: Path, **settings: str) -> Iterator[str]
             stderr=log,
             text=True,
         )
-    with process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith("listening on http://"), (data_dir / "serve.log").read_text()
-            yield line.split()[-1]
-        finally:
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(30)
-    assert code == 0, (data_dir / "serve.log").read_text()
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("listening on http://"), (data_dir / "serve.log").read_text()
+    return process, line.split()[-1]
 
 
 def key_of(database_url: str, data_dir: Path, name: str, *options: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from workers.cli.showing import show_overview
 from workers.cli.watching import watch_runs
 from workers.overview import load_overview
 from workers.preview_links import preview_url
+from workers.run_plan import RunPlan, plan_run
 from workers.runs import NotWaiting, Started, approve_run, parse_request, start_run_once
 
 app = typer.Typer(help="Runs: one video each, from topic to published.", no_args_is_help=True)
@@ -54,6 +55,9 @@ def start(
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same key again starts nothing new.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be made, and start nothing.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Watch until the run ends.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -65,7 +69,7 @@ def start(
     given_facts = _read_facts(facts) if facts else ()
     at = parse_time(publish_at) if publish_at else None
 
-    async def command() -> Started:
+    async def command() -> Started | RunPlan:
         async with session() as opened:
             body: dict[str, object] = {
                 "channel": channel,
@@ -79,9 +83,12 @@ def start(
                 _check_callback(opened, callback_url)
             if trend:
                 body["trend_id"] = await _trend_id(opened, trend)
-            started = await start_run_once(
-                opened.pool, parse_request(body), idempotency_key=idempotency_key
-            )
+            asked = parse_request(body)
+            if dry_run:
+                return await plan_run(
+                    opened.pool, opened.settings, asked, idempotency_key=idempotency_key
+                )
+            started = await start_run_once(opened.pool, asked, idempotency_key=idempotency_key)
             if not json:
                 verb = "started" if started.new else "already started"
                 stdout().print(f"{verb} run {started.execution_id}")
@@ -90,7 +97,12 @@ def start(
             return started
 
     started = run_async(command)
-    if json:
+    if isinstance(started, RunPlan):
+        if json:
+            print_json(started.document())
+        else:
+            print_table(("WOULD BE", ""), started.document().items(), empty="")
+    elif json:
         print_json(
             {
                 "execution_id": started.execution_id,

@@ -26,6 +26,7 @@ def serve(
     from workers.preview_links import PreviewLinks
     from workers.queue.connector import JobQueueConnector
     from workers.runtime import artifact_store
+    from workers.web.announcing import Announcer
     from workers.web.context import Web
     from workers.web.server import serve_web
 
@@ -43,6 +44,7 @@ def serve(
                 hourly=HourlyLimits(pool),
                 links=PreviewLinks(keys),
                 store=artifact_store(settings),
+                announcer=Announcer(pool),
                 callback_rules=settings.callback_rules,
                 tasks={name: task.queue for name, task in tasks.items()},
             )

@@ -222,4 +222,6 @@ def _configuration(text: str) -> dict[str, Any]:
 
 
 def _shown(row: WorkflowRow) -> dict[str, Any]:
-    return asdict(row)
+    shown = asdict(row)
+    del shown["updated_at"]
+    return shown

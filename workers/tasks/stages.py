@@ -40,9 +40,8 @@ from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
 from workers.runs import RunRequest, asked_of, parse_request, start_run_once
 from workers.runtime import Runtime
+from workers.topics import CANDIDATES, NO_REPEAT_DAYS
 
-CANDIDATES = 500
-NO_REPEAT_DAYS = 90
 DATABASE_PAUSE = timedelta(seconds=1)
 
 

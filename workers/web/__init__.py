@@ -4,14 +4,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workers.web import health, jobs, preview, run_control, runs
+from workers.web.admission import confirm
 from workers.web.context import Web
 from workers.web.preview_page import HEADERS
 from workers.web.problems import Problem, add_problem_handlers, problem_response
@@ -33,6 +34,7 @@ def make_web(web: Web) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await web.announcer.close()
         await web.hourly.close()
 
     app = FastAPI(
@@ -45,7 +47,7 @@ def make_web(web: Web) -> FastAPI:
         responses=PROBLEMS,
     )
     app.state.web = web
-    add_problem_handlers(app)
+    add_problem_handlers(app, first=confirm)
     for part in (runs, run_control, jobs, preview, health):
         app.include_router(part.router)
     app.add_middleware(Observed, web=web)
@@ -77,7 +79,7 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = uuid4().hex
+        request_id = token_hex(16)
         scope["ytempire.request_id"] = request_id
         began = time.monotonic()
         status = 0

@@ -12,7 +12,7 @@ from fastapi import Request
 from db.pool import acquired
 from db.repositories.api_keys import ApiKeyRow, ApiKeys
 from pipeline.errors import Waiting
-from workers.keys import check_key, signing_secrets
+from workers.keys import check_key, key_digest, signing_secrets
 from workers.signatures import ID_HEADER, BadSignature, is_signed, verify
 from workers.web.body import parse_object, read_body
 from workers.web.context import Web, web_of
@@ -21,14 +21,17 @@ from workers.web.problems import Problem
 log = structlog.get_logger()
 
 MOST_SIGNING_KEYS = 200
+REMEMBERED = "ytempire.remembered_key"
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who was admitted. `webhook_id`: of a signed request, whose repeat must change nothing."""
+    """Who was admitted, and for what. `webhook_id`: of a signed request, whose repeat must change
+    nothing."""
 
     key: ApiKeyRow
+    scope: str
     webhook_id: str | None = None
 
     @property
@@ -43,7 +46,7 @@ async def admit(request: Request, scope: str) -> Caller:
     row = await _by_key(web, request)
     if row is None:
         raise _unknown()
-    return await _counted(web, Caller(row), scope)
+    return await _counted(web, Caller(row, scope))
 
 
 async def admit_with_body(request: Request, scope: str) -> tuple[Caller, dict[str, Any]]:
@@ -51,14 +54,43 @@ async def admit_with_body(request: Request, scope: str) -> tuple[Caller, dict[st
     is known; a signature is checked over the body, so that one is read first."""
     web = web_of(request)
     if not is_signed(request.headers):
-        caller = await admit(request, scope)
+        caller = await _admit_remembered(request, scope)
         return caller, parse_object(await read_body(request, web.limits), web.limits)
     candidates = await _signers(web, request)
     body = await read_body(request, web.limits)
     signer = _signed_by(web, candidates, request, body)
     webhook_id = request.headers[ID_HEADER]
-    caller = await _counted(web, Caller(signer, webhook_id), scope)
+    caller = await _counted(web, Caller(signer, scope, webhook_id))
     return caller, parse_object(body, web.limits)
+
+
+async def confirm(request: Request) -> None:
+    """Look again at a key that was taken from memory. Raises `Problem`: 401 when it has ended, 403
+    when it has lost the scope."""
+    caller: Caller | None = request.scope.pop(REMEMBERED, None)
+    if caller is None:
+        return
+    web = web_of(request)
+    row = await _by_key(web, request)
+    if row is None:
+        web.memories.keys.forget(caller.key.key_hash)
+        raise _unknown()
+    web.memories.keys.put(row.key_hash, row)
+    _check_scope(Caller(row, caller.scope))
+
+
+async def _admit_remembered(request: Request, scope: str) -> Caller:
+    """As `admit`, but a key that was good half a minute ago is asked for later: by the statement
+    that accepts the request, or by `confirm` when it is not accepted."""
+    web = web_of(request)
+    given = _given_key(request)
+    row = web.memories.keys.get(key_digest(given)) if given is not None else None
+    if row is None or scope not in row.permissions:
+        caller = await admit(request, scope)
+        web.memories.keys.put(caller.key.key_hash, caller.key)
+        return caller
+    caller = request.scope[REMEMBERED] = Caller(row, scope)
+    return await _counted(web, caller)
 
 
 async def _by_key(web: Web, request: Request) -> ApiKeyRow | None:
@@ -115,9 +147,13 @@ def _signed_by(
         ) from None
 
 
-async def _counted(web: Web, caller: Caller, scope: str) -> Caller:
-    if scope not in caller.key.permissions:
-        raise Problem(403, f"the key {caller.key.name!r} lacks the scope {scope}")
+def _check_scope(caller: Caller) -> None:
+    if caller.scope not in caller.key.permissions:
+        raise Problem(403, f"the key {caller.key.name!r} lacks the scope {caller.scope}")
+
+
+async def _counted(web: Web, caller: Caller) -> Caller:
+    _check_scope(caller)
     wait = await web.hourly.admit(caller.key)
     if wait is not None:
         raise Problem(

@@ -19,7 +19,7 @@ from db.pool import Connection, transaction
 from db.repositories.receipts import ReceiptKey, Receipts
 from pipeline.errors import Rejected
 from workers.channels import NotFound
-from workers.web.admission import Caller
+from workers.web.admission import Caller, confirm
 from workers.web.context import web_of
 from workers.web.problems import Problem
 
@@ -77,10 +77,9 @@ async def accept_once(
     Repeats that race wait for the first. Raises `Problem`: 422 for a key that came with another
     body, 409 for a webhook-id that did.
     """
-    keys = _receipt_keys(request, caller)
-    digest = hashlib.sha256(
-        json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-    ).hexdigest()
+    await confirm(request)
+    keys = receipt_keys(request, caller)
+    digest = body_digest(body)
     async with transaction(web_of(request).pool) as connection:
         receipts = Receipts(connection)
         claimed: list[ReceiptKey] = []
@@ -98,9 +97,30 @@ async def accept_once(
             answer = await _done(connection, work)
         for key in claimed:
             await receipts.set_answer(key, status=ACCEPTED, body=answer)
-    # Stored JSON has no order of its own: a repeat looks like the first, letter for letter.
+    return accepted(answer)
+
+
+def run_answer(execution_id: UUID, video_id: UUID, job_id: UUID | None) -> dict[str, Any]:
+    """What the 202 of a run says."""
+    return {
+        "execution_id": str(execution_id),
+        "video_id": str(video_id),
+        "job_id": str(job_id),
+        "status_url": f"/v1/runs/{execution_id}",
+    }
+
+
+def accepted(answer: Mapping[str, Any]) -> Response:
+    """The 202 of an answer. Stored JSON has no order of its own: a repeat looks like the first,
+    letter for letter."""
     ordered = {name: answer[name] for name in ANSWER_FIELDS if name in answer}
     return json_response(ordered, status=ACCEPTED, location=str(answer["status_url"]))
+
+
+def body_digest(body: Mapping[str, Any]) -> str:
+    """The same for the same JSON, whatever its order of keys."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def _done(connection: Connection, work: Work) -> dict[str, Any]:
@@ -114,7 +134,8 @@ async def _done(connection: Connection, work: Work) -> dict[str, Any]:
         raise Problem(422, str(error)) from error
 
 
-def _receipt_keys(request: Request, caller: Caller) -> list[ReceiptKey]:
+def receipt_keys(request: Request, caller: Caller) -> list[ReceiptKey]:
+    """Under which receipts a request is kept, none or more. Raises `Problem`."""
     endpoint = request.url.path[:200]
     keys = []
     if caller.webhook_id is not None:

@@ -11,7 +11,9 @@ from workers.callback_rules import CallbackRules
 from workers.keys import HourlyLimits
 from workers.preview_links import PreviewLinks
 from workers.secrets import SecretKeys
+from workers.web.announcing import Announcer
 from workers.web.body import Limits
+from workers.web.memory import Memories
 from workers.web.metrics import Metrics
 
 
@@ -25,7 +27,9 @@ class Web:
     links: PreviewLinks
     store: ArtifactStore
     tasks: dict[str, str]
+    announcer: Announcer
     callback_rules: CallbackRules = field(default_factory=CallbackRules)
+    memories: Memories = field(default_factory=Memories)
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
 

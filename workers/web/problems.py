@@ -1,7 +1,7 @@
 """Every error as RFC 9457 problem+json, with a detail that a person can act on."""
 
 import http
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -103,11 +103,18 @@ def _from_database(error: DatabaseError) -> Problem:
     return Problem(500, "something is wrong in ytempire itself; its log names this request_id")
 
 
-def add_problem_handlers(app: FastAPI) -> None:
-    """Answer every exception of a handler, and what the framework itself refuses."""
+def add_problem_handlers(app: FastAPI, *, first: Callable[[Request], Awaitable[None]]) -> None:
+    """Answer every exception of a handler, and what the framework itself refuses. `first` may raise
+    a `Problem` that comes before any other."""
 
     @app.exception_handler(Problem)
     async def of_ours(request: Request, error: Problem) -> Response:
+        try:
+            await first(request)
+        except Problem as before:
+            error = before
+        except DatabaseError as away:
+            return await of_database(request, away)
         return problem_response(request, error)
 
     @app.exception_handler(RequestValidationError)

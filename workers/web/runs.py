@@ -1,6 +1,7 @@
 """`/v1/runs` and `/webhooks/{workflow}`: start runs, look at them, approve them."""
 
 import json
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from db.pool import Connection, transaction
 from db.repositories.executions import ExecutionListed, Executions
-from db.repositories.workflows import Workflows
+from db.repositories.workflows import WorkflowRow, Workflows
 from pipeline.domain import ExecutionStatus
 from workers.callback_rules import RefusedAddress
 from workers.channels import NotFound, require_channel
@@ -24,6 +25,7 @@ from workers.runs import (
     approve_run,
     start_run,
 )
+from workers.web.accepting import accept_run
 from workers.web.admission import admit, admit_with_body
 from workers.web.answers import (
     ACCEPTED,
@@ -33,6 +35,7 @@ from workers.web.answers import (
     make_cursor,
     page,
     read_cursor,
+    run_answer,
 )
 from workers.web.context import Web, web_of
 from workers.web.problems import Problem, invalid
@@ -63,7 +66,8 @@ async def post_run(request: Request) -> Response:
     async def work(connection: Connection) -> dict[str, Any]:
         return _started(await start_run(connection, asked))
 
-    return await accept_once(request, caller, body, work)
+    short = await accept_run(request, caller, body, asked)
+    return short or await accept_once(request, caller, body, work)
 
 
 @router.post(
@@ -78,22 +82,37 @@ async def post_webhook(request: Request, workflow: str) -> Response:
     kept with the run."""
     caller, body = await admit_with_body(request, "runs:write")
 
+    web = web_of(request)
+
     async def work(connection: Connection) -> dict[str, Any]:
         row = None if "\x00" in workflow else await Workflows(connection).find(name=workflow)
         if row is None:
             raise NotFound(f"there is no workflow {workflow[:100]!r}")
-        if not row.is_active or row.workflow_type != TRIGGERED_TYPE:
-            why = "is disabled" if not row.is_active else f"is of type {row.workflow_type}"
-            raise Problem(409, f"workflow {row.name!r} {why}: it starts no runs")
-        fields: dict[str, Any] = {"priority": row.priority}
-        if row.channel_name is not None:
-            fields["channel"] = row.channel_name
-        for source in (row.configuration, body):
-            fields |= {name: source[name] for name in RunRequest.model_fields if name in source}
-        asked = _read_request(web_of(request), fields, what="the trigger data")
+        asked = _triggered(web, row, body)
+        web.memories.workflows.put(workflow, row)
         return _started(await start_run(connection, asked, workflow=row.name, trigger_data=body))
 
+    known = web.memories.workflows.get(workflow)
+    if known is not None:
+        with suppress(Problem):  # the workflow may have changed since: the long way tells
+            asked = _triggered(web, known, body)
+            short = await accept_run(request, caller, body, asked, workflow=known)
+            if short is not None:
+                return short
     return await accept_once(request, caller, body, work)
+
+
+def _triggered(web: Web, row: WorkflowRow, body: dict[str, Any]) -> RunRequest:
+    """The run that a workflow makes of trigger data. Raises `Problem`."""
+    if not row.is_active or row.workflow_type != TRIGGERED_TYPE:
+        why = "is disabled" if not row.is_active else f"is of type {row.workflow_type}"
+        raise Problem(409, f"workflow {row.name!r} {why}: it starts no runs")
+    fields: dict[str, Any] = {"priority": row.priority}
+    if row.channel_name is not None:
+        fields["channel"] = row.channel_name
+    for source in (row.configuration, body):
+        fields |= {name: source[name] for name in RunRequest.model_fields if name in source}
+    return _read_request(web, fields, what="the trigger data")
 
 
 @router.get("/v1/runs", summary="List runs, newest first")
@@ -186,12 +205,7 @@ def _read_run_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
 
 
 def _started(started: Started) -> dict[str, Any]:
-    return {
-        "execution_id": str(started.execution_id),
-        "video_id": str(started.video_id),
-        "job_id": str(started.job_id),
-        "status_url": f"/v1/runs/{started.execution_id}",
-    }
+    return run_answer(started.execution_id, started.video_id, started.job_id)
 
 
 def _listed(row: ExecutionListed) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from workers.keys import HourlyLimits, create_key
 from workers.preview_links import PreviewLinks
 from workers.secrets import SecretKeys
 from workers.web import make_web
+from workers.web.announcing import Announcer
 from workers.web.body import Limits
 from workers.web.context import Web
 
@@ -84,6 +85,7 @@ async def test_slow_body_is_cut_off(pool: Pool, tmp_path: Path) -> None:
         hourly=HourlyLimits(pool),
         links=PreviewLinks(sealing),
         store=ObjectStore(tmp_path.as_uri()),
+        announcer=Announcer(pool),
         tasks={},
         limits=Limits(body_seconds=0.05),
     )
