@@ -16,6 +16,7 @@ from workers.account_health import (
     ERRORS_IN_A_ROW,
     FULL,
     GAIN_PUBLISHED,
+    RESUMED,
     ROW_REST,
     after_gain,
     after_loss,
@@ -224,3 +225,31 @@ async def spend(connection: Connection, *, execution_id: UUID, account_id: UUID)
 
 def _health(standing: Standing) -> float:
     return health_at(float(standing.health_score), standing.health_changed_at, standing.now)
+
+
+async def switch(connection: Connection, account_id: UUID, *, is_active: bool, reason: str) -> None:
+    """Pause or resume an account by hand. Resuming lifts what a person had to see to, and gives it
+    at least the health with which it serves."""
+    accounts = Accounts(connection)
+    (standing,) = await accounts.lock_standing(account_id=account_id, whole_project=False)
+    await accounts.set_active(account_id=account_id, is_active=is_active)
+    before = _health(standing)
+    after = max(before, RESUMED) if is_active else before
+    if after != before:
+        lifted = "ready" if _WEIGHT[standing.state] > _WEIGHT["cooling"] else standing.state
+        await accounts.set_standing(
+            account_id=account_id,
+            state=lifted,
+            cooldown_until=standing.cooldown_until,
+            health=after,
+            now=standing.now,
+            errors=0,
+        )
+    await accounts.record_change(
+        account_id=account_id,
+        event="resumed" if is_active else "paused",
+        reason=reason or "by the operator",
+        before=before,
+        after=after,
+        at=standing.now,
+    )

@@ -43,7 +43,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account as it is shown; no secret of it. `channels` are names of ours."""
+    """An account as it is shown; no secret of it. `channels` are names of ours, `past_*` its health
+    of the last event over a day ago, `error_*` its last trouble, `now` the database's clock."""
 
     id: UUID
     email: str
@@ -56,20 +57,42 @@ class AccountRow:
     is_reserve: bool
     state: str
     health_score: Decimal
+    health_changed_at: datetime
     uploads_today: int
     upload_limit: int
     quota_used_today: int
     quota_limit: int
     cooldown_until: datetime | None
     token_expires_at: datetime | None
+    grant_expires_at: datetime | None
     last_upload_at: datetime | None
     granted_scopes: Sequence[str]
+    total_uploads: int
     created_at: datetime
     channels: Sequence[str]
+    past_health: Decimal | None
+    past_at: datetime | None
+    error_event: str | None
+    error_reason: str | None
+    error_at: datetime | None
+    now: datetime
+    resets_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Why an account's standing changed."""
+
+    event: str
+    reason: str | None
+    health_before: Decimal | None
+    health_after: Decimal | None
+    created_at: datetime
 
 
 ROWS = {
     "account_list": AccountRow,
+    "account_list_events": EventRow,
     "account_get": Account,
     "account_lock_standing": Standing,
 }
@@ -273,6 +296,18 @@ class Accounts:
         """All accounts, or those of an email or the start of an id."""
         rows = await _SQL["account_list"].many(self._connection, only=only)
         return [AccountRow(**row) for row in rows]
+
+    async def list_events(self, *, account_id: UUID, most: int) -> Sequence[EventRow]:
+        """The newest first."""
+        rows = await _SQL["account_list_events"].many(
+            self._connection, account_id=account_id, most=most
+        )
+        return [EventRow(**row) for row in rows]
+
+    async def list_split_channels(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """Channels whose accounts are of several Cloud projects, with these."""
+        rows = await _SQL["account_list_split_channels"].many(self._connection)
+        return [(row["channel"], row["projects"]) for row in rows]
 
     async def set_active(self, *, account_id: UUID, is_active: bool) -> None:
         await _SQL["account_set_active"].exec(

@@ -92,20 +92,57 @@ UPDATE youtube_accounts
 
 -- name: account_list :many
 -- parameters: only
--- All accounts, or those of an id or an email.
+-- All accounts, or those of an id or an email: with their health of a day ago, from the last event
+-- before, and the last trouble.
 SELECT a.id, a.email, a.account_name, a.provider, a.channel_id, a.channel_handle,
        a.quota_project_id, a.is_active, a.is_reserve, a.state, a.health_score,
+       a.health_changed_at,
        CASE WHEN a.quota_date = d.today THEN a.uploads_today ELSE 0 END AS uploads_today,
        a.upload_limit,
        CASE WHEN a.quota_date = d.today THEN a.quota_used_today ELSE 0 END AS quota_used_today,
-       a.quota_limit, a.cooldown_until, a.token_expires_at, a.last_upload_at, a.granted_scopes,
-       a.created_at,
+       a.quota_limit, a.cooldown_until, a.token_expires_at, a.grant_expires_at, a.last_upload_at,
+       a.granted_scopes, a.total_uploads, a.created_at,
        ARRAY(SELECT c.name::text FROM channel_accounts ca JOIN channels c ON c.id = ca.channel_id
-              WHERE ca.youtube_account_id = a.id ORDER BY c.name) AS channels
+              WHERE ca.youtube_account_id = a.id ORDER BY c.name) AS channels,
+       past.health_after AS past_health, past.created_at AS past_at,
+       bad.event AS error_event, bad.reason AS error_reason, bad.created_at AS error_at,
+       d.now, (d.today + 1)::timestamp AT TIME ZONE 'America/Los_Angeles' AS resets_at
   FROM youtube_accounts a
- CROSS JOIN (SELECT (clock_timestamp() AT TIME ZONE 'America/Los_Angeles')::date AS today) d
+ CROSS JOIN (SELECT t.now, (t.now AT TIME ZONE 'America/Los_Angeles')::date AS today
+               FROM (SELECT clock_timestamp() AS now) t) d
+  LEFT JOIN LATERAL (SELECT e.health_after, e.created_at FROM account_events e
+                      WHERE e.youtube_account_id = a.id AND e.health_after IS NOT NULL
+                        AND e.created_at <= d.now - interval '24 hours'
+                      ORDER BY e.id DESC LIMIT 1) past ON true
+  LEFT JOIN LATERAL (SELECT e.event, e.reason, e.created_at FROM account_events e
+                      WHERE e.youtube_account_id = a.id
+                        AND e.event IN ('transient_error', 'cooled', 'project_benched',
+                                        'needs_reauth', 'disabled', 'suspended', 'refused',
+                                        'misconfigured')
+                      ORDER BY e.id DESC LIMIT 1) bad ON true
  WHERE $1::text IS NULL OR a.id::text LIKE lower($1) || '%' OR lower(a.email) = lower($1)
  ORDER BY a.email, a.id;
+
+-- name: account_list_events :many
+-- parameters: account_id, most
+-- The newest first.
+SELECT event, reason, health_before, health_after, created_at
+  FROM account_events
+ WHERE youtube_account_id = $1
+ ORDER BY id DESC
+ LIMIT $2;
+
+-- name: account_list_split_channels :many
+-- parameters: none
+-- Channels whose accounts are of several Cloud projects.
+SELECT c.name::text AS channel, array_agg(DISTINCT a.quota_project_id::text) AS projects
+  FROM channels c
+  JOIN channel_accounts ca ON ca.channel_id = c.id
+  JOIN youtube_accounts a ON a.id = ca.youtube_account_id AND a.provider = 'youtube'
+ WHERE a.quota_project_id IS NOT NULL AND a.is_active AND c.deleted_at IS NULL
+ GROUP BY c.id, c.name
+HAVING count(DISTINCT a.quota_project_id) > 1
+ ORDER BY c.name;
 
 -- name: account_set_active :exec
 -- parameters: account_id, is_active

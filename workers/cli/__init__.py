@@ -12,6 +12,8 @@ from pipeline.errors import StageError
 from workers.channels import NotFound
 from workers.cli import (
     account,
+    account_keys,
+    account_views,
     callback,
     channel,
     channel_change,
@@ -60,6 +62,8 @@ app.command()(doctor.doctor)
 run.app.command()(run_control.cancel)
 run.app.command()(run_control.reject)
 run.app.command()(run_control.retry)
+account.app.add_typer(account_views.app)
+account.app.add_typer(account_keys.app)
 app.add_typer(run.app, name="run")
 app.add_typer(job.app, name="job")
 app.add_typer(queue.app, name="queue")

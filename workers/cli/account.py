@@ -3,20 +3,20 @@
 import stat
 import sys
 from pathlib import Path
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 import typer
 
 from db.pool import transaction
 from db.repositories.accounts import AccountRow, Accounts
+from workers.account_trouble import switch
+from workers.account_words import state_of
+from workers.cli.account_views import require, shown
 from workers.cli.output import (
     CommandError,
     ExitCode,
     JsonFlag,
-    as_items,
     print_json,
-    print_table,
     run_async,
     short,
     stderr,
@@ -76,7 +76,7 @@ def add(
 
     row = run_async(command)
     if json:
-        print_json(_shown(row))
+        print_json(shown(row))
         return
     serves = ", ".join(row.channels) or "no channel of ours yet"
     typer.echo(
@@ -109,55 +109,6 @@ def _read_secret(name: str) -> str:
     return text
 
 
-@app.command("list")
-def list_(json: JsonFlag = False) -> None:
-    """List the accounts with their state, health and uploads of the Pacific day."""
-
-    async def command() -> list[AccountRow]:
-        async with session() as opened, transaction(opened.pool) as connection:
-            return await Accounts(connection).list()
-
-    rows = run_async(command)
-    if json:
-        print_json(as_items(_shown(row) for row in rows))
-        return
-    print_table(
-        ("ID", "EMAIL", "CHANNELS", "PROJECT", "STATE", "HEALTH", "UPLOADS TODAY", "UNTIL"),
-        (
-            (
-                short(row.id),
-                row.email,
-                ", ".join(row.channels),
-                row.quota_project_id,
-                _state(row),
-                row.health_score,
-                f"{row.uploads_today}/{row.upload_limit}",
-                row.cooldown_until,
-            )
-            for row in rows
-        ),
-        empty="no accounts yet: ytempire account add",
-    )
-
-
-@app.command()
-def show(
-    account: Annotated[str, typer.Argument(help="Email, or the start of an id.")],
-    json: JsonFlag = False,
-) -> None:
-    """Show one account; no secret of it."""
-
-    async def command() -> AccountRow:
-        async with session() as opened, transaction(opened.pool) as connection:
-            return await _require(Accounts(connection), account)
-
-    row = run_async(command)
-    if json:
-        print_json(_shown(row))
-        return
-    print_table(("FIELD", "VALUE"), _shown(row).items(), empty="")
-
-
 @app.command()
 def pause(
     account: Annotated[str, typer.Argument(help="Email, or the start of an id.")],
@@ -182,13 +133,8 @@ def _switch(account: str, *, is_active: bool, reason: str, json: bool) -> None:
     async def command() -> tuple[AccountRow, int]:
         async with session() as opened, transaction(opened.pool) as connection:
             accounts = Accounts(connection)
-            row = await _require(accounts, account)
-            await accounts.set_active(account_id=row.id, is_active=is_active)
-            await accounts.record_event(
-                account_id=row.id,
-                event="resumed" if is_active else "paused",
-                reason=reason or "by the operator",
-            )
+            row = await require(accounts, account)
+            await switch(connection, row.id, is_active=is_active, reason=reason)
             woken = await wake_runs(connection, row.id) if is_active else 0
             return (await accounts.list(only=str(row.id)))[0], woken
 
@@ -196,47 +142,6 @@ def _switch(account: str, *, is_active: bool, reason: str, json: bool) -> None:
     if woken:
         stderr().print(f"{woken} waiting run(s) go on", markup=False)
     if json:
-        print_json(_shown(row))
+        print_json(shown(row))
     else:
-        typer.echo(f"account {row.email} is {_state(row)}")
-
-
-async def _require(accounts: Accounts, named: str) -> AccountRow:
-    found = await accounts.list(only=named.strip().replace("%", "").replace("_", "\\_"))
-    exact = [row for row in found if row.email.lower() == named.strip().lower()]
-    found = exact or found
-    if not found:
-        raise CommandError(f"there is no account {named!r}", ExitCode.NOT_FOUND)
-    if len(found) > 1:
-        raise CommandError(f"{named!r} is more than one account; give its id", ExitCode.USAGE)
-    return found[0]
-
-
-def _state(row: AccountRow) -> str:
-    return row.state if row.is_active else "paused"
-
-
-def _shown(row: AccountRow) -> dict[str, Any]:
-    id_: UUID = row.id
-    return {
-        "id": id_,
-        "email": row.email,
-        "name": row.account_name,
-        "provider": row.provider,
-        "youtube_channel_id": row.channel_id,
-        "handle": row.channel_handle,
-        "channels": list(row.channels),
-        "project": row.quota_project_id,
-        "state": _state(row),
-        "is_reserve": row.is_reserve,
-        "health_score": row.health_score,
-        "uploads_today": row.uploads_today,
-        "upload_limit": row.upload_limit,
-        "quota_used_today": row.quota_used_today,
-        "quota_limit": row.quota_limit,
-        "cooldown_until": row.cooldown_until,
-        "token_expires_at": row.token_expires_at,
-        "last_upload_at": row.last_upload_at,
-        "scopes": list(row.granted_scopes),
-        "created_at": row.created_at,
-    }
+        typer.echo(f"account {row.email} is {state_of(row)}")
