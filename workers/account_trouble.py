@@ -7,9 +7,11 @@ from uuid import UUID
 
 from db.pool import Connection, Pool, transaction
 from db.repositories.accounts import Accounts, Standing
+from db.repositories.channels import Channels
 from db.repositories.reservations import Reservations
 from db.repositories.uploads import Uploads
-from pipeline.errors import Deferred, StageError
+from pipeline.domain import StageName
+from pipeline.errors import Deferred, Rejected, StageError
 from pipeline.hosting import AccountEffect, AccountTrouble
 from workers.account_choice import obstacles
 from workers.account_health import (
@@ -57,6 +59,12 @@ CONSEQUENCES: Mapping[AccountEffect, Consequence] = {
     AccountEffect.DOUBT: Consequence("cooling", 15),
     AccountEffect.CONFIGURE: Consequence(None, 0, notify=True),
 }
+
+
+# A channel's own health, moved by what becomes of its videos, whoever uploads them.
+CHANNEL_POINTS: Mapping[AccountEffect, int] = {AccountEffect.COOL: -5, AccountEffect.SUSPEND: -100}
+CHANNEL_REJECTED = -20
+CHANNEL_PUBLISHED = 2
 
 
 async def after_trouble(
@@ -124,6 +132,7 @@ async def write_trouble(
     The account is given back when nothing was sent with it, so that the next claim reserves anew.
     """
     trouble = error.trouble
+    await _write_channel(connection, error, execution_id)
     if trouble is None:
         return
     await afflict(connection, trouble, str(error))
@@ -133,6 +142,20 @@ async def write_trouble(
     live = await uploads.find_live(video_id=video_id)
     if live is None or (live.untouched and await uploads.abandon(upload_id=live.id)):
         await release(connection, execution_id, reason=TROUBLE)
+
+
+async def _write_channel(connection: Connection, error: StageError, execution_id: UUID) -> None:
+    """What an error says about the channel, apart from the account: it may upload no more today, it
+    was closed, or YouTube rejected its video."""
+    points, step = 0, None
+    if error.trouble is not None:
+        points = CHANNEL_POINTS.get(error.trouble.effect, 0)
+    elif isinstance(error, Rejected):
+        points, step = CHANNEL_REJECTED, StageName.ANALYTICS_PULL.value
+    if points:
+        await Channels(connection).move_health(
+            execution_id=execution_id, points=points, error=str(error), step=step
+        )
 
 
 async def afflict(connection: Connection, trouble: AccountTrouble, message: str) -> None:
@@ -201,6 +224,7 @@ async def spend(connection: Connection, *, execution_id: UUID, account_id: UUID)
     if not ended:
         return
     await rows.count_upload(account_id=account_id, now=standing.now)
+    await Channels(connection).move_health(execution_id=execution_id, points=CHANNEL_PUBLISHED)
     before = _health(standing)
     after = after_gain(before)
     if after == before:

@@ -111,6 +111,9 @@ class Settings(BaseModel):
     host_provider: Literal["local", "youtube"] = _variable("YTEMPIRE_HOST_PROVIDER", "local")
     google_api_root: str | None = _variable("YTEMPIRE_GOOGLE_API_ROOT")
     google_token_uri: str | None = _variable("YTEMPIRE_GOOGLE_TOKEN_URI")
+    google_client_file: Annotated[Path, AfterValidator(_absolute)] | None = _variable(
+        "YTEMPIRE_GOOGLE_CLIENT_FILE"
+    )
     secret_keys: str | None = Field(None, validation_alias="YTEMPIRE_SECRET_KEYS", repr=False)
     footage_provider: Literal["local", "folder", "pexels", "pixabay"] = _variable(
         "YTEMPIRE_FOOTAGE_PROVIDER", "local"

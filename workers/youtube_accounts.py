@@ -113,15 +113,17 @@ class WrongChannel(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """What an operator says of an account; `channel` is the name or id of one of ours."""
+    """What an operator says of an account; `channel` is the name or id of one of ours. What is not
+    said stays as it is stored, or is the default: a primary, 5 uploads, 10,000 units."""
 
     email: str
     credential: Credential
     channel: str | None
     project: str | None
-    is_reserve: bool
-    upload_limit: int
-    quota_limit: int
+    is_reserve: bool | None
+    upload_limit: int | None
+    quota_limit: int | None
+    grant_expires_at: datetime | None = None
 
 
 async def add_account(
@@ -153,6 +155,7 @@ async def add_account(
             is_reserve=new.is_reserve,
             upload_limit=new.upload_limit,
             quota_limit=new.quota_limit,
+            grant_expires_at=new.grant_expires_at,
         )
         await accounts.record_event(
             account_id=account_id,

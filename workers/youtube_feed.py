@@ -20,6 +20,6 @@ async def reading_calls(settings: Settings, pool: Pool | None) -> YouTubeCalls:
     if account is None:
         raise Waiting(
             "youtube: there is no YouTube account that can serve now; see `ytempire account list`,"
-            " or add one with `ytempire account add`"
+            " or add one with `ytempire account authorize`"
         )
     return youtube_hosts(settings, pool)(account, account.email).calls

@@ -219,11 +219,13 @@ class Accounts:
         scopes: Sequence[str],
         token_expires_at: datetime,
         project: str,
-        is_reserve: bool,
-        upload_limit: int,
-        quota_limit: int,
+        is_reserve: bool | None,
+        upload_limit: int | None,
+        quota_limit: int | None,
+        grant_expires_at: datetime | None,
     ) -> None:
-        """Add a YouTube account, or authorise the one with this id anew."""
+        """Add a YouTube account, or authorise the one with this id anew; None keeps what is stored,
+        or takes the default."""
         await _SQL["account_add"].exec(
             self._connection,
             account_id=account_id,
@@ -238,6 +240,7 @@ class Accounts:
             is_reserve=is_reserve,
             upload_limit=upload_limit,
             quota_limit=quota_limit,
+            grant_expires_at=grant_expires_at,
         )
 
     async def record_event(self, *, account_id: UUID, event: str, reason: str) -> None:

@@ -137,3 +137,12 @@ class Channels:
 
     async def list(self) -> "list[ChannelRow]":
         return [ChannelRow(**row) for row in await _SQL["channel_list"].many(self._connection)]
+
+    async def move_health(
+        self, *, execution_id: UUID, points: int, error: str | None = None, step: str | None = None
+    ) -> None:
+        """Change the health (0 to 100) of a run's channel; with a step, only while the run is at
+        it. `error` is kept as the channel's last one."""
+        await _SQL["channel_move_health"].exec(
+            self._connection, execution_id=execution_id, points=points, error=error, step=step
+        )

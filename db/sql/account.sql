@@ -34,19 +34,23 @@ SELECT id FROM youtube_accounts
    FOR UPDATE;
 
 -- name: account_add :exec
--- parameters: account_id, email, account_name, channel_id, channel_handle, credentials, scopes, token_expires_at, project, is_reserve, upload_limit, quota_limit
+-- parameters: account_id, email, account_name, channel_id, channel_handle, credentials, scopes, token_expires_at, project, is_reserve, upload_limit, quota_limit, grant_expires_at
 -- The id comes from the caller: the envelope in `credentials` is bound to it. An account that is
--- there is authorised anew; its counters and its health stay.
+-- there is authorised anew; its counters and its health stay, and what is not said (NULL).
 INSERT INTO youtube_accounts AS a (id, email, account_name, channel_id, channel_handle, credentials,
                                    granted_scopes, token_expires_at, quota_project_id, is_reserve,
-                                   upload_limit, quota_limit)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                   upload_limit, quota_limit, grant_expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10::boolean, false), coalesce($11::int, 5),
+        coalesce($12::int, 10000), $13)
     ON CONFLICT (id) DO UPDATE
    SET account_name = excluded.account_name, channel_handle = excluded.channel_handle,
        credentials = excluded.credentials, granted_scopes = excluded.granted_scopes,
        token_expires_at = excluded.token_expires_at, quota_project_id = excluded.quota_project_id,
-       is_reserve = excluded.is_reserve, upload_limit = excluded.upload_limit,
-       quota_limit = excluded.quota_limit, is_active = true, consecutive_errors = 0,
+       grant_expires_at = excluded.grant_expires_at,
+       is_reserve = coalesce($10::boolean, a.is_reserve),
+       upload_limit = coalesce($11::int, a.upload_limit),
+       quota_limit = coalesce($12::int, a.quota_limit), is_active = true, consecutive_errors = 0,
+       refresh_holder = NULL, refresh_until = NULL,
        state = CASE WHEN a.cooldown_until > clock_timestamp() THEN 'cooling' ELSE 'ready' END;
 
 -- name: account_record_event :exec

@@ -78,3 +78,12 @@ UPDATE channels
    SET status = $2, status_reason = $3,
        slots_handled_until = greatest(slots_handled_until, clock_timestamp())
  WHERE id = $1 AND status IN ('active', 'paused');
+
+-- name: channel_move_health :exec
+-- parameters: execution_id, points, error, step
+-- The health of a run's channel, apart from its accounts'; with a step, only while the run is at it.
+UPDATE channels c
+   SET health_score = least(greatest(c.health_score + $2::int, 0), 100),
+       last_error = coalesce($3::text, c.last_error)
+  FROM workflow_executions e
+ WHERE e.id = $1 AND c.id = e.channel_id AND ($4::text IS NULL OR e.current_step = $4::text);

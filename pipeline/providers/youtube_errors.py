@@ -241,13 +241,13 @@ def failure(
             return Deferred(said, until=now + RATE_PAUSE * (1 + chance.random()))
         case Action.REFRESH | Action.REAUTHORISE:
             return Waiting(
-                f"{said}; authorise the account anew with `ytempire account add`",
+                f"{said}; authorise the account anew with `ytempire account authorize`",
                 trouble=trouble(AccountEffect.REAUTHORISE),
             )
         case Action.DISABLE:
             return Waiting(
                 f"{said}; the account is disabled: give the channel another one with"
-                " `ytempire account add`",
+                " `ytempire account authorize`",
                 trouble=trouble(AccountEffect.DISABLE),
             )
         case Action.SUSPEND:

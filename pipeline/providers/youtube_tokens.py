@@ -73,7 +73,7 @@ async def refresh(credential: Credential, *, token_uri: str, account_id: UUID) -
             ) from error
         raise Waiting(
             f"Google refuses to renew the account's token: {said}; authorise it anew with"
-            " `ytempire account add`",
+            " `ytempire account authorize`",
             trouble=AccountTrouble(account_id, AccountEffect.REAUTHORISE, said, rotate=True),
         ) from error
     except (GoogleAuthError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:

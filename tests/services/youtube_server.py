@@ -70,6 +70,9 @@ class Handler(BaseHTTPRequestHandler):
             if parts.path.startswith("/_admin/"):
                 self._answer(200, as_json(self._admin(parts.path, body)))
                 return
+            if parts.path == "/auth":
+                self._answer(302, b"", {"Location": world.consent.answer(query)})
+                return
             operation = self._operation(parts.path, query)
             entry = {
                 "operation": operation,
@@ -328,6 +331,9 @@ class Handler(BaseHTTPRequestHandler):
         match path.removeprefix("/_admin/"):
             case "accounts":
                 return world.add_account(**given).file()
+            case "consent":
+                world.consent.person = world.add_account(**given)
+                return world.consent.person.file()
             case "faults":
                 world.faults.append(Fault(**given))
                 return asdict(world.faults[-1])

@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.services.youtube_consent import Consent
+
 UPLOAD = "https://www.googleapis.com/auth/youtube.upload"
 FORCE_SSL = "https://www.googleapis.com/auth/youtube.force-ssl"
 READONLY = "https://www.googleapis.com/auth/youtube.readonly"
@@ -165,6 +167,7 @@ class World:
     shorts: bool = False
     unlisted_reads: int = 0
     token_life_seconds: int = 3599
+    consent: Consent = field(default_factory=Consent)
 
     def add_account(self, channel_id: str | None, **options: Any) -> Account:
         token = options.pop("refresh_token", None) or f"1//refresh-{secrets.token_hex(12)}"
@@ -187,6 +190,8 @@ class World:
 
     def grant(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """The token endpoint: 200 with a new access token, or an OAuth error."""
+        if form.get("grant_type") == "authorization_code":
+            return self.consent.redeem(form, f"ya29.access-{secrets.token_hex(12)}")
         if form.get("grant_type") != "refresh_token":
             return 400, {"error": "unsupported_grant_type"}
         account = self.accounts.get(form.get("refresh_token", ""))

@@ -12,6 +12,7 @@ from pipeline.errors import StageError
 from workers.channels import NotFound
 from workers.cli import (
     account,
+    account_authorize,
     account_keys,
     account_views,
     callback,
@@ -62,6 +63,7 @@ app.command()(doctor.doctor)
 run.app.command()(run_control.cancel)
 run.app.command()(run_control.reject)
 run.app.command()(run_control.retry)
+account.app.add_typer(account_authorize.app)
 account.app.add_typer(account_views.app)
 account.app.add_typer(account_keys.app)
 app.add_typer(run.app, name="run")

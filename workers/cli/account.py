@@ -43,22 +43,20 @@ def add(
         str | None, typer.Option(help="Its Cloud project; else told from the OAuth client.")
     ] = None,
     reserve: Annotated[
-        bool, typer.Option("--reserve", help="Serve only when no other account can.")
-    ] = False,
-    upload_limit: Annotated[int, typer.Option(min=0, help="Uploads a Pacific day.")] = 5,
-    quota_limit: Annotated[int, typer.Option(min=0, help="Quota units a day.")] = 10_000,
+        bool | None,
+        typer.Option("--reserve/--primary", help="Serve only when no other account can."),
+    ] = None,
+    upload_limit: Annotated[int | None, typer.Option(min=0, help="Uploads a Pacific day.")] = None,
+    quota_limit: Annotated[int | None, typer.Option(min=0, help="Quota units a day.")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Add a YouTube account, or authorise a known one anew."""
     # Google's SDK is loaded by the command that needs it, not by every one.
     from workers.youtube_accounts import NewAccount, WrongChannel, add_account, parse_credentials
 
-    address = email.strip()
-    if "@" not in address or not address.isprintable() or len(address) > 255:
-        raise CommandError(f"{email!r} is no email address", ExitCode.USAGE)
     new = NewAccount(
-        email=address,
-        credential=parse_credentials(_read_secret(credentials_file)),
+        email=checked_email(email),
+        credential=parse_credentials(read_secret(credentials_file)),
         channel=channel,
         project=project,
         is_reserve=reserve,
@@ -78,14 +76,28 @@ def add(
     if json:
         print_json(shown(row))
         return
+    typer.echo(told(row))
+
+
+def told(row: AccountRow) -> str:
+    """What became of an account that was added."""
     serves = ", ".join(row.channels) or "no channel of ours yet"
-    typer.echo(
-        f"account {row.email} ({short(row.id)}) is {row.state}: YouTube channel {row.channel_id},"
-        f" serves {serves}"
+    return (
+        f"account {row.email} ({short(row.id)}) is {state_of(row)}: YouTube channel"
+        f" {row.channel_id}, serves {serves}"
     )
 
 
-def _read_secret(name: str) -> str:
+def checked_email(email: str) -> str:
+    """The address without space around it. Raises `CommandError` for what is none."""
+    address = email.strip()
+    if "@" not in address or not address.isprintable() or len(address) > 255:
+        raise CommandError(f"{email!r} is no email address", ExitCode.USAGE)
+    return address
+
+
+def read_secret(name: str) -> str:
+    """The text of a file that only its owner may read; - is stdin. Raises `CommandError`."""
     if name == "-":
         text = sys.stdin.read(MAX_FILE_BYTES + 1)
     else:

@@ -7,10 +7,10 @@ import pytest
 
 from db.pool import Pool, transaction
 from db.repositories.accounts import Account, Accounts
-from pipeline.errors import Deferred, Rejected, StageError, Waiting
+from pipeline.errors import Deferred, Rejected, StageError, Transient, Waiting
 from pipeline.hosting import AccountEffect, AccountTrouble
 from tests.integration.workers.runs import add_channel, begin, value
-from workers.account_trouble import after_trouble, write_trouble
+from workers.account_trouble import after_trouble, spend, switch, write_trouble
 from workers.accounts import reserve_account
 from workers.runs import Started
 
@@ -173,3 +173,58 @@ async def test_only_a_person_lifts_what_needs_one_and_is_told_once(desk: Desk) -
     await desk.pool.execute("DELETE FROM youtube_accounts WHERE id = $1", desk.second)
     with pytest.raises(Waiting, match="account resume"):
         await desk.reserve(await begin(desk.pool))
+
+
+async def test_channels_health_is_apart_from_its_accounts(desk: Desk) -> None:
+    async def health() -> object:
+        return await value(desk.pool, "SELECT health_score FROM channels")
+
+    await desk.settle(Waiting("gone", trouble=desk.trouble(AccountEffect.REAUTHORISE)))
+    assert await health() == 100
+    await desk.settle(
+        Deferred("no more", until=UNTIL, trouble=desk.trouble(AccountEffect.COOL, UNTIL))
+    )
+    assert await health() == 95
+    await desk.settle(Rejected("duplicate"))  # at another step it says nothing of the channel
+    assert await health() == 95
+    await desk.pool.execute("UPDATE workflow_executions SET current_step = 'analytics_pull'")
+    await desk.settle(Rejected("the host rejected the video: duplicate"))
+    assert await health() == 75
+    assert await value(desk.pool, "SELECT last_error FROM channels") == (
+        "the host rejected the video: duplicate"
+    )
+
+
+async def test_fifth_trouble_of_youtubes_own_in_a_row_makes_the_account_rest(desk: Desk) -> None:
+    """Each costs three points; a published video ends the row."""
+    for _ in range(4):
+        trouble = AccountTrouble(desk.first, AccountEffect.HICCUP, "backendError")
+        await desk.settle(Transient("503", trouble=trouble))
+    assert await desk.state(desk.first) == ("ready", 88)
+    await desk.settle(Transient("503", trouble=trouble))
+    assert await desk.state(desk.first) == ("cooling", 85)
+    rest = await value(desk.pool, "SELECT max(cooldown_until) - now() FROM youtube_accounts")
+    assert timedelta(minutes=14) < rest <= timedelta(minutes=15)  # type: ignore[operator]
+    async with transaction(desk.pool) as connection:
+        await spend(connection, execution_id=desk.run.execution_id, account_id=desk.first)
+    row = await desk.pool.fetchrow(
+        "SELECT consecutive_errors, round(health_score) AS health FROM youtube_accounts"
+        " WHERE id = $1",
+        desk.first,
+    )
+    assert tuple(row or ()) == (0, 90)
+    events = await desk.pool.fetch("SELECT event FROM account_events ORDER BY id")
+    assert [event["event"] for event in events] == ["transient_error"] * 5 + ["published"]
+
+
+async def test_operator_who_resumes_an_account_lets_it_serve_at_once(desk: Desk) -> None:
+    await desk.settle(Waiting("gone", trouble=desk.trouble(AccountEffect.SUSPEND)))
+    assert await desk.state(desk.first) == ("suspended", 0)
+    async with transaction(desk.pool) as connection:
+        await switch(connection, desk.first, is_active=True, reason="appealed")
+    assert await desk.state(desk.first) == ("ready", 50)
+    event = await desk.pool.fetchrow(
+        "SELECT event, reason, round(health_before) AS before, round(health_after) AS after"
+        " FROM account_events ORDER BY id DESC LIMIT 1"
+    )
+    assert tuple(event or ()) == ("resumed", "appealed", 0, 50)

@@ -126,7 +126,7 @@ def test_more_room_never_means_later(room, units, returning):  # type: ignore[no
         assert units > room.limit
 
 
-@given(st.lists(candidates(), max_size=6))
+@given(st.lists(candidates(), max_size=6, unique_by=lambda account: account.id))
 def test_order_is_total_and_prefers_own_then_primary_then_healthy(accounts):  # type: ignore[no-untyped-def]
     ordered = in_order(accounts, TODAY)
     assert ordered == in_order(reversed(accounts), TODAY)
