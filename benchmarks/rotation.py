@@ -10,8 +10,9 @@ the statements, so that a month takes minutes.
 
 Each channel wishes for none to three videos a day, between six and twenty o'clock in Los Angeles.
 What goes wrong: a channel may upload no more for 24 hours (3 accounts in 100 a day), a grant is
-revoked until a person comes the next morning (1 in 100), a refusal has no reason (2 uploads in 100),
-and in the middle of the month half of the accounts lose their project's quota for an afternoon.
+revoked until a person comes the next morning (1 in 100), a refusal has no reason (2 uploads in
+100), and in the middle of the month half of the accounts lose their project's quota for an
+afternoon.
 """
 
 from __future__ import annotations

@@ -208,9 +208,7 @@ def best_possible(month: Month, *, reserves: bool = True, carry: bool = True) ->
             for account in month.serves[channel]:
                 flow.edge(("channel", channel, day), ("account", account, day), UPLOADS_A_DAY)
             if day + 1 < month.days:
-                flow.edge(
-                    ("channel", channel, day), ("channel", channel, day + 1), len(month.wishes)
-                )
+                flow.edge(("channel", channel, day), ("channel", channel, day + 1), everything)
     for number, (at, channel) in enumerate(month.wishes):
         day = day_of(at)
         flow.edge("source", ("wish", number), 1)
