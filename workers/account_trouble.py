@@ -158,11 +158,14 @@ async def _write_channel(connection: Connection, error: StageError, execution_id
         )
 
 
-async def afflict(connection: Connection, trouble: AccountTrouble, message: str) -> None:
-    """Change state and health of the account, with an event; tell the operator if he must act."""
+async def afflict(
+    connection: Connection, trouble: AccountTrouble, message: str, *, at: datetime | None = None
+) -> None:
+    """Change state and health of the account, with an event; tell the operator if he must act.
+    `at` replays a moment."""
     accounts, means = Accounts(connection), CONSEQUENCES[trouble.effect]
     for standing in await accounts.lock_standing(
-        account_id=trouble.account_id, whole_project=means.whole_project
+        account_id=trouble.account_id, whole_project=means.whole_project, at=at
     ):
         own = standing.id == trouble.account_id
         await _change(accounts, standing, trouble, means, own=own)
@@ -211,11 +214,13 @@ async def _change(
     )
 
 
-async def spend(connection: Connection, *, execution_id: UUID, account_id: UUID) -> None:
+async def spend(
+    connection: Connection, *, execution_id: UUID, account_id: UUID, at: datetime | None = None
+) -> None:
     """Settle the run's reservation: its video is published. The account gains health; a repeat
-    does nothing."""
+    does nothing. `at` replays a moment."""
     rows, accounts = Reservations(connection), Accounts(connection)
-    (standing,) = await accounts.lock_standing(account_id=account_id, whole_project=False)
+    (standing,) = await accounts.lock_standing(account_id=account_id, whole_project=False, at=at)
     ended = False
     for over in await rows.list_over(execution_id=execution_id):
         ended |= (
@@ -251,11 +256,18 @@ def _health(standing: Standing) -> float:
     return health_at(float(standing.health_score), standing.health_changed_at, standing.now)
 
 
-async def switch(connection: Connection, account_id: UUID, *, is_active: bool, reason: str) -> None:
+async def switch(
+    connection: Connection,
+    account_id: UUID,
+    *,
+    is_active: bool,
+    reason: str,
+    at: datetime | None = None,
+) -> None:
     """Pause or resume an account by hand. Resuming lifts what a person had to see to, and gives it
-    at least the health with which it serves."""
+    at least the health with which it serves. `at` replays a moment."""
     accounts = Accounts(connection)
-    (standing,) = await accounts.lock_standing(account_id=account_id, whole_project=False)
+    (standing,) = await accounts.lock_standing(account_id=account_id, whole_project=False, at=at)
     await accounts.set_active(account_id=account_id, is_active=is_active)
     before = _health(standing)
     after = max(before, RESUMED) if is_active else before

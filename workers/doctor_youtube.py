@@ -45,36 +45,6 @@ async def accounts(examined: Examined) -> Sequence[Finding]:
     return [finding for findings in found for finding in findings]
 
 
-async def _projects(pool: Pool) -> list[Finding]:
-    """What is left of today's quota of the accounts' Cloud projects, and channels whose accounts
-    are of several."""
-    async with transaction(pool) as connection:
-        rows = await Quota(connection).list()
-        split = await Accounts(connection).list_split_channels()
-    findings = []
-    for row in rows:
-        if row.bucket is None or row.used is None or row.quota_limit is None:
-            continue  # nothing of it was used today
-        left = max(row.quota_limit - row.used, 0)
-        told = (
-            f"project {row.project} has {left:,} of {row.quota_limit:,} units of {row.bucket} left"
-            f" until {moment(row.resets_at)}"
-        )
-        if row.used >= NEAR_LIMIT * row.quota_limit:
-            command = f"ytempire account quota --project {row.project}"
-            findings.append(warning(_CHECK, told, command))
-        else:
-            findings.append(ok(_CHECK, told))
-    return findings + [
-        warning(
-            _CHECK,
-            f"channel {channel!r} has accounts of {len(projects)} Cloud projects: Google forbids to"
-            " split one client over projects for more quota (docs/how-to/youtube-accounts.md)",
-        )
-        for channel, projects in split
-    ]
-
-
 def _tokens(row: AccountRow) -> list[Finding]:
     """Grants that end soon, and tokens that nobody renewed."""
     anew = f"ytempire account authorize --email {row.email}"
@@ -101,6 +71,35 @@ async def _clock(settings: Settings) -> list[Finding]:
     except httpx.HTTPError as problem:
         return [error(_CHECK, f"{root} cannot be reached ({type(problem).__name__})")]
     return differing(_CHECK, "Google's", served_at(headers))
+
+
+async def _projects(pool: Pool) -> list[Finding]:
+    """What is left of today's quota of the accounts' Cloud projects, and channels that are split
+    over several."""
+    async with transaction(pool) as connection:
+        rows = await Quota(connection).list()
+        split = await Accounts(connection).list_split_channels()
+    findings = []
+    for row in rows:
+        if row.bucket is None or row.used is None or row.quota_limit is None:
+            continue  # nothing of it was used today
+        left = max(row.quota_limit - row.used, 0)
+        told = (
+            f"project {row.project} has {left:,} of {row.quota_limit:,} units of {row.bucket} left"
+            f" until {row.resets_at:%Y-%m-%d %H:%M}Z"
+        )
+        near = row.used > 0 and row.used >= NEAR_LIMIT * row.quota_limit
+        command = f"ytempire account quota --project {row.project}"
+        findings.append(warning(_CHECK, told, command) if near or not left else ok(_CHECK, told))
+    findings += [
+        warning(
+            _CHECK,
+            f"channel {channel!r} has accounts of {len(projects)} Cloud projects: Google forbids to"
+            " split one client over projects for more quota (docs/how-to/youtube-accounts.md)",
+        )
+        for channel, projects in split
+    ]
+    return findings
 
 
 async def _account(settings: Settings, pool: Pool, row: AccountRow) -> list[Finding]:

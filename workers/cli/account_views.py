@@ -92,7 +92,7 @@ def list_(json: JsonFlag = False) -> None:
     )
     for row in rows:
         if (action := action_for(row)) is not None:
-            typer.echo(f"{row.email} is {state_of(row)}: {action}")
+            typer.echo(f"{row.email} needs you: {action}")
 
 
 @app.command()
