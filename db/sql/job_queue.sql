@@ -243,9 +243,11 @@ FROM queue.job_fetch($1::text[], $2::bigint, $3::boolean) AS f
 
 -- name: job_end :one
 -- parameters: id, claim, worker_id, started_at, outcome, error, error_class, at, delay, priority, queue_name, lock, delete
--- The moment of a retry is `at`, or `delay` seconds by the clock of the database.
+-- The moment of a retry is `at`, or `delay` seconds by the clock of the database; "never" is the last
+-- moment that Python can read.
 SELECT queue.job_end($1, $2, $3, $4, $5, $6, $7,
-    coalesce($8::timestamptz, clock_timestamp() + make_interval(secs => $9::double precision)),
+    least('9999-12-31 23:59:59.999999Z', coalesce($8::timestamptz,
+        clock_timestamp() + make_interval(secs => least($9::double precision, 2.5e11)))),
     $10::integer, $11::text, $12::text, $13::boolean) AS status
 
 -- name: job_ended_as :maybe

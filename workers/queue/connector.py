@@ -59,6 +59,8 @@ class JobQueueConnector(connector.BaseAsyncConnector):
         self._pool: Pool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: set[Listener] = set()
+        #: How many notifications have come, those of wake() included.
+        self.told = 0
 
     @property
     def pool(self) -> Pool:
@@ -138,6 +140,7 @@ class JobQueueConnector(connector.BaseAsyncConnector):
             open_connection=lambda: connect(self.url, application_name="ytempire listen"),
             channels=tuple(channels),
             on_notification=on_notification,
+            on_receipt=self._count,
         )
         self._listeners.add(listener)
         try:
@@ -149,6 +152,9 @@ class JobQueueConnector(connector.BaseAsyncConnector):
         """Make this process's workers look for jobs now, as a notification would."""
         for listener in self._listeners:
             listener.wake()
+
+    def _count(self) -> None:
+        self.told += 1
 
     @property
     def can_wake(self) -> bool:

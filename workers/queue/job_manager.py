@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import structlog
 from procrastinate import exceptions, jobs, manager, utils
 
@@ -142,22 +143,54 @@ class JobQueueManager(manager.JobManager):
         """The next job, or None. A database that is away is waited for, but not for long:
         Procrastinate asks again, and its worker must notice a stop."""
         presence = self._presences.get(worker_id)
-        running = self.claims.of_worker(worker_id)
-        if any(claim.runs_alone for claim in running):
-            return None
-        if self.limit_queues is not None:
-            queues = self.limit_queues(queues)
-            if queues == []:
+        served = None if queues is None else list(queues)
+        while True:
+            running = self.claims.of_worker(worker_id)
+            if any(claim.runs_alone for claim in running):
                 return None
-        row = await self._fetch_row(queues, worker_id, busy=bool(running), presence=presence)
-        if row is None:
-            return None
-        if row["id"] is None:
-            due = row["next_due_seconds"]
-            if presence is not None and due is not None and due < 3600:
-                presence.wake_in(due)
-            return None
-        return jobs.Job.from_row(row) if presence is None else self._claimed(row)
+            wanted = served if self.limit_queues is None else self.limit_queues(served)
+            if wanted == []:
+                return None
+            told = self.connector.told
+            record = await self._fetch_record(
+                wanted, worker_id, busy=bool(running), presence=presence
+            )
+            if record is None:
+                return None
+            if record["id"] is not None:
+                job = await self._job_of(record, presence)
+                if job is not None:
+                    return job
+            elif self.connector.told == told:
+                due = record["next_due_seconds"]
+                if presence is not None and due is not None and due < 3600:
+                    presence.wake_in(due)
+                return None
+            # Else a job was announced while this fetch looked elsewhere, and Procrastinate forgets
+            # what it was told during a fetch.
+
+    async def _job_of(self, record: asyncpg.Record, presence: Presence | None) -> jobs.Job | None:
+        """What was fetched, as Procrastinate knows it. None when it cannot be read: that job fails,
+        for it would come back, first in order, for ever."""
+        try:
+            row = self.connector.job_row(record)
+            return jobs.Job.from_row(row) if presence is None else self._claimed(row)
+        except Exception as error:  # whatever the application's json_loads raises
+            logger.exception("queue.job_unreadable", job_id=record["id"])
+            refused = Fail(
+                error=f"it cannot be read: {type(error).__name__}: {error}",
+                error_class=type(error).__name__,
+            )
+        with contextlib.suppress(exceptions.ConnectorException):  # then the sweep puts it back
+            await self.connector.run_statement(
+                "job_end",
+                id=UUID(record["id"]),
+                claim=record["claim"],
+                worker_id=record["worker_id"],
+                started_at=record["started_at"],
+                **ending_arguments(refused),
+            )
+        return None
 
     def _claimed(self, row: dict[str, Any]) -> jobs.Job:
         job = jobs.Job.from_row(row)
@@ -174,26 +207,22 @@ class JobQueueManager(manager.JobManager):
         )
         return job
 
-    async def _fetch_row(
+    async def _fetch_record(
         self,
-        queues: Iterable[str] | None,
+        queues: list[str] | None,
         worker_id: int,
         *,
         busy: bool,
         presence: Presence | None,
-    ) -> dict[str, Any] | None:
-        arguments = {
-            "queues": None if queues is None else list(queues),
-            "worker_id": worker_id,
-            "busy": busy,
-        }
+    ) -> asyncpg.Record | None:
+        arguments = {"queues": queues, "worker_id": worker_id, "busy": busy}
         deadline = time.monotonic() + FETCH_PATIENCE_SECONDS
         attempt = 0
         while True:
             try:
                 async with contextlib.nullcontext() if presence is None else presence.fetching:
                     (record,) = await self.connector.run_statement("job_fetch", **arguments)
-                    return self.connector.job_row(record)
+                    return record
             except exceptions.ConnectorException as error:
                 if not is_passing(error):
                     raise

@@ -36,7 +36,7 @@ class Listener:
 
     After every (re)connection it tells of new jobs and of every requested abort, because
     notifications sent meanwhile are gone. A callback that raises is logged and does not end the
-    listening: anybody may NOTIFY anything.
+    listening: anybody may NOTIFY anything. `on_receipt` is called at once, before its turn comes.
     """
 
     def __init__(
@@ -45,15 +45,17 @@ class Listener:
         open_connection: Callable[[], Awaitable[asyncpg.Connection[Any]]],
         channels: tuple[str, ...],
         on_notification: connector.Notify,
+        on_receipt: Callable[[], None],
     ) -> None:
         self._open_connection = open_connection
         self._channels = channels
         self._on_notification = on_notification
+        self._on_receipt = on_receipt
         self._messages: asyncio.Queue[_Message] = asyncio.Queue()
 
     def wake(self) -> None:
         """Deliver a notification of our own, as if a job had been inserted."""
-        self._messages.put_nowait((self._channels[0], WAKE_PAYLOAD))
+        self._receive(self._channels[0], WAKE_PAYLOAD)
 
     async def run(self) -> None:
         """Never returns; ends by cancellation only."""
@@ -98,6 +100,7 @@ class Listener:
             self._messages.put_nowait((self._channels[0], payload))
 
     def _receive(self, channel: str, payload: object) -> None:
+        self._on_receipt()
         self._messages.put_nowait((channel, str(payload)))
 
     async def _dispatch(self, connection: asyncpg.Connection[Any]) -> None:

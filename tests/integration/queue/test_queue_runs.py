@@ -196,3 +196,38 @@ async def test_next_job_of_the_finishing_worker_wakes_nobody_else(app, workers, 
     await connection.execute("SELECT 1")
     assert len(heard) == 3
     await connection.close()
+
+
+async def test_job_announced_during_a_fetch_is_not_forgotten(app, workers, pool):
+    """Procrastinate forgets what it was told during a fetch, and would look again much later."""
+    ran = []
+
+    @app.task(name="t")
+    async def t():
+        ran.append(1)
+
+    app.worker_defaults["fetch_job_polling_interval"] = 600
+    workers.start()
+    await eventually(lambda: app.connector.can_wake)
+    async with pool.acquire() as person:
+        transaction = person.transaction()
+        await transaction.start()
+        await person.execute(
+            """WITH alive AS (INSERT INTO queue.job_workers (last_heartbeat)
+                              VALUES (now() + interval '1 day') RETURNING id)
+               INSERT INTO queue.job_queue (job_type, status, worker_id, started_at, lock)
+               SELECT 'held', 'processing', id, now(), 'l' FROM alive"""
+        )
+        # The fetch of this one waits for the person: the lock may be taken, or free again.
+        await pool.execute("INSERT INTO queue.job_queue (job_type, lock) VALUES ('t', 'l')")
+        await eventually(
+            lambda: pool.fetchval(
+                """SELECT count(*) = 1 FROM pg_stat_activity
+                   WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+            )
+        )
+        told = app.connector.told
+        await pool.execute("INSERT INTO queue.job_queue (job_type) VALUES ('t')")
+        await eventually(lambda: app.connector.told > told)
+        await transaction.commit()
+    await eventually(lambda: ran == [1])
