@@ -10,7 +10,6 @@ import dataclasses
 import json
 import random
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +117,3 @@ def run_without_two_phase(*arguments: str) -> None:
     journal._begin = forgetful  # type: ignore[method-assign]
     YouTubeHost.find = find  # type: ignore[method-assign,assignment]
     run(*arguments)
-
-
-ENTRIES: dict[str | None, Callable[..., None]] = {
-    None: run,
-    "fence": run_without_fence,
-    "ledger": run_without_ledger,
-    "two-phase": run_without_two_phase,
-}
