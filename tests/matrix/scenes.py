@@ -85,6 +85,9 @@ class Vendors:
         for server in (self.openai, self.elevenlabs):
             server.journal.clear()
             server.next.clear()
+        # What other scenes have bought is not to be found by this one's look-ups.
+        self.elevenlabs.history.clear()
+        self.openai.charged.clear()
         self.youtube.become(world)
 
     def environment(self) -> dict[str, str]:
