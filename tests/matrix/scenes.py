@@ -207,7 +207,7 @@ class Scene:
             stat = Path(f"/proc/{worker.pid}/stat").read_text()
             return stat.rpartition(") ")[2].startswith("T")
 
-        await eventually(down)
+        await eventually(down, within=60)
         assert (self.folder / "fired.jsonl").exists()
 
     async def time_passes(self, worker: Worker) -> None:
@@ -234,7 +234,7 @@ class Scene:
             return bool(state["step"] == "success")
 
         try:
-            await eventually(done, within=45)
+            await eventually(done, within=90)
         except TimeoutError:
             raise AssertionError((dict(await self.state()), await self.jobs())) from None
 
