@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 TICK_SECONDS = 0.1
 PATIENCE_SECONDS = 240.0
+# Without a safeguard some runs get stuck for good.
+CONTROL_PATIENCE_SECONDS = 60.0
 OPEN_RUNS = 30
 ARMED = 10
 FAULT_FIELDS = [field.name for field in dataclasses.fields(Fault)]
@@ -77,6 +79,7 @@ class Show:
             runs=options.runs,
         )
         self._scattered = scattered
+        self._patience = PATIENCE_SECONDS if options.control is None else CONTROL_PATIENCE_SECONDS
         self.fired: list[dict[str, Any]] = []
         self.killed_at_random = 0
         self.restarted = 0
@@ -173,7 +176,7 @@ class Show:
             if now >= next_minute:
                 next_minute = now + 60.0
                 print(self._line(done, now), flush=True)
-            if done >= self.options.runs or time.monotonic() - moved > PATIENCE_SECONDS:
+            if done >= self.options.runs or time.monotonic() - moved > self._patience:
                 break
             time.sleep(TICK_SECONDS)
         self.seconds = time.monotonic() - began

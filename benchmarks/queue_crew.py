@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.services.postgres import SessionFolder
+from tests.services.postgres import SessionFolder, remove_abandoned
 from tests.services.queue_postgres import MortalServer
 from tests.services.queue_worker import EVENTS
 
@@ -26,6 +26,7 @@ SETTLING = timedelta(seconds=16)
 @contextlib.contextmanager
 def mortal_server(major: int, *, connections: int = 40) -> Iterator[MortalServer]:
     """A server that may be stopped and started, with `synchronous_commit` as an operator has it."""
+    remove_abandoned()
     folder = SessionFolder()
     try:
         server_folder = folder.path / "server"

@@ -85,6 +85,9 @@ class Vendors:
         for server in (self.openai, self.elevenlabs):
             server.journal.clear()
             server.next.clear()
+        # What other scenes have bought is not to be found by this one's look-ups.
+        self.elevenlabs.history.clear()
+        self.openai.charged.clear()
         self.youtube.become(world)
 
     def environment(self) -> dict[str, str]:
@@ -204,7 +207,7 @@ class Scene:
             stat = Path(f"/proc/{worker.pid}/stat").read_text()
             return stat.rpartition(") ")[2].startswith("T")
 
-        await eventually(down)
+        await eventually(down, within=60)
         assert (self.folder / "fired.jsonl").exists()
 
     async def time_passes(self, worker: Worker) -> None:
@@ -231,7 +234,7 @@ class Scene:
             return bool(state["step"] == "success")
 
         try:
-            await eventually(done, within=45)
+            await eventually(done, within=90)
         except TimeoutError:
             raise AssertionError((dict(await self.state()), await self.jobs())) from None
 

@@ -79,7 +79,7 @@ async def test_backends_killed_in_the_record_are_replaced(
         connection = await asyncpg.connect(scene.url)
         killed = await connection.fetchval(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " WHERE datname = current_database() AND application_name LIKE 'ytempire%'"
         )
         await connection.close()
         assert killed
