@@ -59,32 +59,27 @@ def calls_for(network: Network, runs: Sequence[Run]) -> list[Callable[[], Awaita
     return [lambda run=run: network.reserve(run) for run in runs]  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("callers", [20, 50])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("callers", "each"), [(20, 40), (50, 100)])
 async def test_thousands_of_reservations_grant_exactly_the_capacity(
-    crowd: Pool, callers: int
+    crowd: Pool, callers: int, each: int
 ) -> None:
-    """Two channels share accounts of two projects; a third of the demand is too much."""
+    """Two channels share ten accounts of two projects; a third of the demand is too much."""
     network = Network(crowd)
     left, right = await network.channel("left"), await network.channel("right")
-    primaries = [
-        await network.account(f"p{n}", [left, right], project=str(n % 2), upload_limit=100)
-        for n in range(8)
-    ]
-    reserves = [
+    accounts = [
         await network.account(
-            f"r{n}", [left, right], project=str(n % 2), upload_limit=100, is_reserve=True
+            f"a{n}", [left, right], project=str(n % 2), upload_limit=each, is_reserve=n >= 8
         )
-        for n in range(2)
+        for n in range(10)
     ]
-    await network.limit("videos.insert", 500)
+    await network.limit("videos.insert", 5 * each)
     await network.limit("default", 100_000)
-    runs = [*await network.runs(left, 700), *await network.runs(right, 800)]
+    runs = [*await network.runs(left, 7 * each), *await network.runs(right, 8 * each)]
     random.Random(7).shuffle(runs)
-    outcomes = await all_at_once(callers, calls_for(network, runs))
-    grants = granted(outcomes)
-    assert sum(grants.values()) == 1000
-    assert all(grants[account] == 100 for account in (*primaries, *reserves))
-    assert [await network.used(project, "videos.insert") for project in "01"] == [500, 500]
+    grants = granted(await all_at_once(callers, calls_for(network, runs)))
+    assert grants == dict.fromkeys(accounts, each)
+    assert [await network.used(project, "videos.insert") for project in "01"] == [5 * each] * 2
 
 
 async def test_no_reserve_serves_while_a_primary_could(crowd: Pool) -> None:
