@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import random
 import signal
@@ -87,6 +88,7 @@ class Show:
         self.odd_exits: Counter[int] = Counter()
         self.statuses: Counter[str] = Counter()
         self.seconds = 0.0
+        self._share = 0.0
         self._workers: dict[int, Worker] = {}
         self._numbers: dict[int, int] = {}
         self._frozen: dict[int, float] = {}
@@ -148,7 +150,7 @@ class Show:
     def play(self) -> None:
         """Until every run has ended, or nothing has moved for a long time."""
         began, moved, done, seen = time.monotonic(), time.monotonic(), -1, -1
-        next_look = next_minute = share = 0.0
+        next_look = next_minute = 0.0
         enqueued = 0
         while True:
             now = time.monotonic() - began
@@ -168,10 +170,12 @@ class Show:
                         more = min(OPEN_RUNS - open_runs, self.options.runs - enqueued)
                         start_runs(self._url, self.setting, enqueued, enqueued + more)
                         enqueued += more
-                    share = steps / (len(StageName) * self.options.runs)
-                    if self.restarted < self.options.restarts * min(1.0, share * 1.1):
+                    self._share = steps / (len(StageName) * self.options.runs)
+                    if self.restarted < self.options.restarts * min(1.0, self._share * 1.1):
                         self._restart_database()
-                if self.killed_at_random < min(self._scattered, self._scattered * share * 1.2):
+                if self.killed_at_random < min(
+                    self._scattered, self._scattered * self._share * 1.2
+                ):
                     self._kill_one()
             if now >= next_minute:
                 next_minute = now + 60.0
@@ -203,10 +207,16 @@ class Show:
             number = self.started
             self.started += 1
             # More than one, for a worker is at any stage only now and then.
-            armed = self._chance.sample(self._planned, min(ARMED, len(self._planned)))
+            now_due = self._planned[: self._allowed()]
+            armed = self._chance.sample(now_due, min(ARMED, len(now_due)))
             worker = self._start(number, armed)
             self._workers[worker.pid] = worker
             self._numbers[worker.pid] = number
+
+    def _allowed(self) -> int:
+        """How many of the faults that are left may come now: they are spread over the play."""
+        allowed = ARMED + 1.25 * self._share * (self.options.kills + self.options.stops)
+        return max(0, math.ceil(allowed) - len(self.fired))
 
     def _start(self, number: int, faults: list[Fault]) -> Worker:
         place = f"/w/{number}"

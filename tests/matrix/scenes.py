@@ -210,15 +210,20 @@ class Scene:
         await eventually(down, within=60)
         assert (self.folder / "fired.jsonl").exists()
 
+    async def told(self, event: str) -> None:
+        """Until the log of the worker processes has the event."""
+        await eventually(lambda: event in self.log())
+
     async def time_passes(self, worker: Worker) -> None:
-        """The lease of a worker that shows no life any more has run out, and its jobs go back."""
+        """The lease of a worker that shows no life any more has run out: its jobs go back, if it
+        has any."""
         await self.execute(
             "UPDATE queue.job_workers SET last_heartbeat = last_heartbeat - $1::interval"
             " WHERE pid = $2 AND stopped_at IS NULL",
             LONG_AGO,
             worker.pid,
         )
-        await eventually(lambda: self.value("SELECT rescued FROM queue.job_rescue()"), within=10)
+        await self.execute("SELECT queue.job_rescue()")
 
     async def recorded(self) -> None:
         """Until the stage is recorded and its successor is queued, or the run is complete."""

@@ -79,9 +79,14 @@ async def test_task_that_hangs_goes_back_when_its_worker_is_stopped(
     scene_of: SceneOf, cell: Cell
 ) -> None:
     scene = scene_of(cell.stage)
-    async with scene.worker([cell.fault], grace=0.1) as faults:
-        await eventually(lambda: faults.struck)
+    worker = scene.start(cell.fault)
+    await eventually(lambda: (scene.folder / "fired.jsonl").exists(), within=60)
+    worker.kill(signal.SIGTERM)
+    await scene.told("queue.stop_asked")
+    worker.kill(signal.SIGTERM)  # who asks twice does not want to wait for the end of the grace
+    worker.wait(40)
     async with scene.worker():
+        await scene.time_passes(worker)
         await scene.recorded()
     await judge_cell(scene, cell)
 
@@ -92,8 +97,7 @@ async def test_worker_killed_at_a_point(scene_of: SceneOf, cell: Cell) -> None:
     worker = scene.start(cell.fault)
     await scene.struck(worker)
     async with scene.worker():
-        if not settled(cell):
-            await scene.time_passes(worker)
+        await scene.time_passes(worker)
         await scene.recorded()
     await judge_cell(scene, cell)
 
@@ -106,16 +110,10 @@ async def test_worker_frozen_beyond_its_lease_writes_nothing_when_it_wakes(
     worker = scene.start(cell.fault)
     await scene.struck(worker)
     async with scene.worker():
-        if not settled(cell):
-            await scene.time_passes(worker)
+        await scene.time_passes(worker)
         await scene.recorded()
     await judge_cell(scene, cell)
     worker.kill(signal.SIGCONT)
     worker.kill(signal.SIGTERM)
     assert worker.wait(40) == 0, scene.log()
     await judge_cell(scene, cell)
-
-
-def settled(cell: Cell) -> bool:
-    """From the commit on the job is ended: a dead worker leaves nothing to be rescued."""
-    return cell.fault.point in (Point.AFTER_COMMIT, Point.AFTER_FINISH)
