@@ -17,11 +17,11 @@ import httpx
 from db import migrate
 from db.pool import open_pool, transaction
 from tests.services import elevenlabs_server, openai_server
+from workers.accounts.adding import NewAccount, add_account, parse_credentials
 from workers.channels import NewChannel, add_youtube_channel
-from workers.runs import RunRequest, start_run
+from workers.runs.starting import RunRequest, start_run
 from workers.secrets import secret_keys
 from workers.settings import Settings
-from workers.youtube_accounts import NewAccount, add_account, parse_credentials
 
 CHANNELS = 4
 # Two accounts a channel: the first alone cannot upload all of its runs, both can, and some more

@@ -16,8 +16,8 @@ from typing import Any
 
 import db.repositories.steps
 import pipeline.providers.youtube_upload
+import workers.calls.ledger
 import workers.journal
-import workers.ledger
 from pipeline.calls import Answered
 from pipeline.errors import LostClaim
 from pipeline.hosting import UploadRecord
@@ -91,7 +91,7 @@ def run_without_ledger(*arguments: str) -> None:
         answer = await call.send(uuid4(), note)
         return Answered(answer, call.judge(answer).charge)
 
-    workers.ledger.CommittedCalls.make = make  # type: ignore[method-assign]
+    workers.calls.ledger.CommittedCalls.make = make  # type: ignore[method-assign]
     run(*arguments)
 
 

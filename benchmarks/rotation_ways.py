@@ -25,9 +25,9 @@ from db.repositories.accounts import Account
 from pipeline.errors import Deferred, Waiting
 from pipeline.hosting import AccountEffect, AccountTrouble
 from tests.services.account_network import Network, Run
-from workers.account_trouble import TROUBLE, afflict, spend, switch
-from workers.quota_charges import release
-from workers.quota_meter import ProjectMeter
+from workers.accounts.quota_charges import release
+from workers.accounts.quota_meter import ProjectMeter
+from workers.accounts.trouble import TROUBLE, afflict, spend, switch
 
 HOUR = timedelta(hours=1)
 

@@ -13,8 +13,8 @@ from pipeline.domain import Statistics, Visibility
 from pipeline.errors import Rejected
 from pipeline.hosting import HostedVideo
 from pipeline.stages.trend_score import SCALES
-from workers.account_trouble import afflict
-from workers.callbacks import announce_video
+from workers.accounts.trouble import afflict
+from workers.callbacks.announcing import announce_video
 from workers.extras import revive_extras
 from workers.runtime import Runtime
 

@@ -10,7 +10,7 @@ from workers.disk import DiskGuard, folders_of
 from workers.queue.app import QueueApp
 from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
-from workers.reconcile import reconcile
+from workers.runs.reconcile import reconcile
 from workers.runtime import Runtime
 from workers.sweeping import keep_scratch
 from workers.tasks.accounts import add_accounts

@@ -8,8 +8,8 @@ from db.pool import Connection
 from db.repositories.run_control import RunControl
 from pipeline.domain import ArtifactKind, StageName
 from pipeline.errors import Damaged
-from workers.run_ending import hold_run
-from workers.run_retry import begin_again, step_of
+from workers.runs.ending import hold_run
+from workers.runs.retry import begin_again, step_of
 
 log = structlog.get_logger()
 

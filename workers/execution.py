@@ -39,9 +39,9 @@ from pipeline.domain import (
 from pipeline.errors import LostClaim, OverBudget, Rejected, StageError
 from pipeline.failpoints import Point, reach
 from pipeline.flow import ROUTES
-from workers.account_trouble import after_trouble, write_trouble
-from workers.booking import book
-from workers.callbacks import announce_run
+from workers.accounts.trouble import after_trouble, write_trouble
+from workers.callbacks.announcing import announce_run
+from workers.calls.booking import book
 from workers.channels import channel_from_row
 from workers.damage import remake
 from workers.disk import parked
@@ -50,7 +50,7 @@ from workers.progress import Progress, report_progress
 from workers.queue.completion import attempts_allowed, record
 from workers.queue.outcomes import Fail, Finish, Outcome, Retry, Snooze
 from workers.retry import Again, Decision, Ended, Held, Later, decide
-from workers.runs import enqueue_step
+from workers.runs.starting import enqueue_step
 from workers.runtime import Runtime
 
 log = structlog.get_logger()

@@ -21,8 +21,8 @@ from pipeline.hosting import Extra
 from pipeline.stages.extras import Dressed, dress, extras_from, put_off, waiting
 from pipeline.stages.script import Scripted
 from pipeline.stages.upload import Uploaded
-from workers.account_extras import AffordedExtras
-from workers.account_trouble import afflict
+from workers.accounts.extras import AffordedExtras
+from workers.accounts.trouble import afflict
 from workers.channels import channel_from_row
 from workers.outputs import read_output
 from workers.runtime import Runtime

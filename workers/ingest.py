@@ -17,7 +17,7 @@ from pipeline.ports import TrendSource
 from pipeline.providers.fetching import new_client
 from pipeline.stages.topic_text import normalise_topic
 from pipeline.stages.trend_score import SCALES, score
-from workers.account_trouble import afflict
+from workers.accounts.trouble import afflict
 from workers.registry import FEEDS, FeedParts
 from workers.settings import Settings
 

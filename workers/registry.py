@@ -21,7 +21,7 @@ from db.repositories.accounts import Account
 from pipeline.errors import Rejected
 from pipeline.footage import MediaShape
 from pipeline.ports import CallLedger, Footage, Host, Narrator, ScriptWriter, TrendSource
-from workers.provider_gate import ProviderGate
+from workers.calls.gate import ProviderGate
 from workers.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _template_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> W
 
 
 def _openai_writer(settings: Settings, pool: Pool, stack: AsyncExitStack) -> WriterFor:
-    from workers.openai_provider import make_writer
+    from workers.vendors.openai import make_writer
 
     return make_writer(settings, stack)
 
@@ -62,7 +62,7 @@ def _espeak_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> N
 
 
 def _elevenlabs_narrator(settings: Settings, pool: Pool, stack: AsyncExitStack) -> NarratorFor:
-    from workers.elevenlabs_provider import make_narrator
+    from workers.vendors.elevenlabs import make_narrator
 
     return make_narrator(settings, stack)
 
@@ -94,7 +94,7 @@ def _local_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostF
 
 
 def _youtube_hosts(settings: Settings, pool: Pool, stack: AsyncExitStack) -> HostFor:
-    from workers.youtube import youtube_hosts
+    from workers.accounts.youtube import youtube_hosts
 
     return youtube_hosts(settings, pool)
 
@@ -156,7 +156,7 @@ def _reddit(parts: FeedParts) -> TrendSource:
 
 def _youtube_popular(parts: FeedParts) -> TrendSource:
     from pipeline.providers.trends_youtube import YouTubePopular
-    from workers.youtube_feed import reading_calls
+    from workers.vendors.youtube_feed import reading_calls
 
     open_calls = partial(reading_calls, parts.settings, parts.pool)
     return YouTubePopular(open_calls, languages=parts.languages, clock=_now)

@@ -13,11 +13,14 @@ from pipeline.ports import ArtifactStore, CallLedger, Footage, Renderer
 from pipeline.providers.store import ObjectStore
 from pipeline.render.encoder import RenderOptions
 from pipeline.render.renderer import FilmRenderer
-from workers.budgets import Limits
-from workers.call_book import Holder
-from workers.callback_client import CallbackSender
-from workers.ledger import CommittedCalls
-from workers.provider_gate import ProviderGate
+from workers.callbacks.client import CallbackSender
+from workers.calls.book import Holder
+from workers.calls.budgets import Limits
+from workers.calls.gate import ProviderGate
+from workers.calls.ledger import CommittedCalls
+from workers.calls.spool import FOLDER as SPOOL_FOLDER
+from workers.calls.spool import Spool
+from workers.calls.under_way import UnderWay
 from workers.registry import (
     FOOTAGE,
     HOSTS,
@@ -31,10 +34,7 @@ from workers.registry import (
 )
 from workers.secrets import SecretKeys, secret_keys
 from workers.settings import Settings, SettingsError
-from workers.spool import FOLDER as SPOOL_FOLDER
-from workers.spool import Spool
-from workers.under_way import UnderWay
-from workers.vendor_standing import refuse_bad_keys
+from workers.vendors.standing import refuse_bad_keys
 
 
 @dataclass(frozen=True, slots=True)

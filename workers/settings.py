@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from workers.callback_rules import CallbackRules, RefusedAddress, read_place
+from workers.callbacks.rules import CallbackRules, RefusedAddress, read_place
 from workers.signatures import check_secret
 
 PREFIX = "YTEMPIRE_"

@@ -33,8 +33,8 @@ from tests.services.elevenlabs_server import (
 )
 from tests.services.http_server import Reply
 from tests.services.vendors import PlainCalls, elevenlabs_environment, elevenlabs_narrator
-from workers.elevenlabs_provider import make_narrator
 from workers.settings import Settings, SettingsError
+from workers.vendors.elevenlabs import make_narrator
 
 TEXT = "The Moon drifts away by 3.8 centimetres every year."
 PATH = "/with-timestamps"

@@ -28,8 +28,8 @@ from tests.services import openai_server
 from tests.services.http_server import Reply
 from tests.services.openai_server import USAGE_COST, OpenAIServer, data_of, error, refusal, script
 from tests.services.vendors import PlainCalls, openai_environment, openai_writer
-from workers.openai_provider import make_writer
 from workers.settings import Settings, SettingsError
+from workers.vendors.openai import make_writer
 
 DATA = {
     "topic": TOPIC.topic,

@@ -38,7 +38,7 @@ from tests.services.youtube_world import World
 from workers.app import make_app
 from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
-from workers.reconcile import reconcile
+from workers.runs.reconcile import reconcile
 from workers.runtime import Runtime
 from workers.settings import Settings
 

@@ -19,11 +19,11 @@ from tests.matrix.scenes import LET_GO, Scene, Snapshot, Vendors, copied
 from tests.services import elevenlabs_server
 from tests.services.forge import Forge
 from tests.services.postgres import PostgresServer
+from workers.accounts.adding import NewAccount, add_account, parse_credentials
 from workers.channels import NewChannel, add_youtube_channel
-from workers.runs import RunRequest, start_run
+from workers.runs.starting import RunRequest, start_run
 from workers.secrets import secret_keys
 from workers.settings import Settings
-from workers.youtube_accounts import NewAccount, add_account, parse_credentials
 
 CHANNEL, PLAYLIST = "UC_own", "PL_1"
 TOPIC, FACT = "Ice", "Ice floats."

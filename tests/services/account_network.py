@@ -10,7 +10,7 @@ from uuid import UUID
 
 from db.pool import Pool
 from db.repositories.accounts import Account
-from workers.accounts import reserve_account
+from workers.accounts.reservation import reserve_account
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from pipeline.calls import Answered
 from pipeline.ports import Narrator, PaidCall, ScriptWriter
 from tests.services.elevenlabs_server import ElevenLabsServer
 from tests.services.openai_server import OpenAIServer
-from workers.elevenlabs_provider import make_narrator
-from workers.openai_provider import make_writer
 from workers.settings import Settings
+from workers.vendors.elevenlabs import make_narrator
+from workers.vendors.openai import make_writer
 
 
 class PlainCalls:

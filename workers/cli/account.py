@@ -9,8 +9,8 @@ import typer
 
 from db.pool import transaction
 from db.repositories.accounts import AccountRow, Accounts
-from workers.account_trouble import switch
-from workers.account_words import state_of
+from workers.accounts.trouble import switch
+from workers.accounts.words import state_of
 from workers.cli.account_views import require, shown
 from workers.cli.output import (
     CommandError,
@@ -22,7 +22,7 @@ from workers.cli.output import (
     stderr,
 )
 from workers.cli.session import session
-from workers.runs import wake_runs
+from workers.runs.starting import wake_runs
 from workers.secrets import secret_keys
 
 MAX_FILE_BYTES = 64 * 1024
@@ -52,7 +52,7 @@ def add(
 ) -> None:
     """Add a YouTube account, or authorise a known one anew."""
     # Google's SDK is loaded by the command that needs it, not by every one.
-    from workers.youtube_accounts import NewAccount, WrongChannel, add_account, parse_credentials
+    from workers.accounts.adding import NewAccount, WrongChannel, add_account, parse_credentials
 
     new = NewAccount(
         email=checked_email(email),

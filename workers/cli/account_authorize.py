@@ -60,7 +60,7 @@ def authorize(
     async def command() -> AccountRow:
         async with session() as opened:
             # Google's SDK is loaded by the command that needs it, not by every one.
-            from workers.youtube_accounts import NewAccount, WrongChannel, add_account
+            from workers.accounts.adding import NewAccount, WrongChannel, add_account
 
             keys = secret_keys(opened.settings)
             grant = await _ask(
@@ -105,8 +105,8 @@ async def _ask(
     seconds: float,
 ) -> "Grant":
     from pipeline.providers.youtube_grant import MONETARY, SCOPES, ask, redeem
-    from workers.loopback import open_loopback
-    from workers.youtube_clients import parse_client
+    from workers.accounts.clients import parse_client
+    from workers.accounts.loopback import open_loopback
 
     named = client_file or opened.settings.google_client_file
     if named is None:

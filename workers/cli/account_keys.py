@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from db.repositories.envelopes import KeyCount
+from workers.accounts.key_rotation import BATCH, Rotation, count_keys, reseal_all
 from workers.cli.output import ExitCode, JsonFlag, print_json, print_table, run_async, stderr
 from workers.cli.session import session
-from workers.key_rotation import BATCH, Rotation, count_keys, reseal_all
 from workers.secrets import secret_keys
 
 app = typer.Typer()

@@ -8,7 +8,9 @@ import typer
 from db.pool import Connection, transaction
 from db.repositories.accounts import AccountRow, Accounts, EventRow
 from db.repositories.quota import Quota, QuotaRow
-from workers.account_words import (
+from workers.accounts.quota_charges import load_policy
+from workers.accounts.quota_policy import QuotaPolicy
+from workers.accounts.words import (
     STEADY,
     action_for,
     error_words,
@@ -30,8 +32,6 @@ from workers.cli.output import (
     short,
 )
 from workers.cli.session import session
-from workers.quota_charges import load_policy
-from workers.quota_policy import QuotaPolicy
 
 BAR_CELLS = 10
 EVENTS = 20

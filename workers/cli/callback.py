@@ -8,6 +8,7 @@ import typer
 
 from db.pool import Connection, transaction
 from db.repositories.deliveries import Deliveries, DeliveryListed
+from workers.callbacks.outbox import retry_delivery
 from workers.cli.output import (
     CommandError,
     ExitCode,
@@ -24,7 +25,6 @@ from workers.cli.output import (
 )
 from workers.cli.run import run_id
 from workers.cli.session import session
-from workers.outbox import retry_delivery
 
 app = typer.Typer(help="Callbacks: what receivers were told of runs.", no_args_is_help=True)
 

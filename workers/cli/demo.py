@@ -24,7 +24,7 @@ from workers.cli.session import session
 from workers.cli.showing import costs_table, steps_table
 from workers.cli.trend import print_problems
 from workers.cli.watching import Ended, watch_runs
-from workers.runs import RunRequest, start_run
+from workers.runs.starting import RunRequest, start_run
 from workers.settings import Settings
 from workers.topics import import_topics, list_free_topics
 

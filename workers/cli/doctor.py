@@ -6,8 +6,8 @@ import typer
 
 from workers.cli.output import ExitCode, JsonFlag, print_json, run_async, stdout
 from workers.cli.session import read_settings
-from workers.doctor import Report, examine
-from workers.doctor_finding import Finding, Level
+from workers.doctor.examination import Report, examine
+from workers.doctor.finding import Finding, Level
 
 STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 

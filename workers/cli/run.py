@@ -11,7 +11,7 @@ from db.pool import Connection, transaction
 from db.repositories.executions import ExecutionListed, Executions
 from db.repositories.trends import Trends
 from pipeline.domain import ExecutionStatus
-from workers.callback_rules import RefusedAddress
+from workers.callbacks.rules import RefusedAddress
 from workers.channels import require_channel
 from workers.cli.output import (
     CommandError,
@@ -31,10 +31,10 @@ from workers.cli.queue_session import person
 from workers.cli.session import Session, session
 from workers.cli.showing import show_overview
 from workers.cli.watching import watch_runs
-from workers.overview import load_overview
-from workers.preview_links import preview_url
-from workers.run_plan import RunPlan, plan_run
-from workers.runs import NotWaiting, Started, approve_run, parse_request, start_run_once
+from workers.runs.overview import load_overview
+from workers.runs.plan import RunPlan, plan_run
+from workers.runs.preview_links import preview_url
+from workers.runs.starting import NotWaiting, Started, approve_run, parse_request, start_run_once
 
 app = typer.Typer(help="Runs: one video each, from topic to published.", no_args_is_help=True)
 

@@ -12,11 +12,11 @@ from workers.cli.output import CommandError, ExitCode, JsonFlag, print_json, run
 from workers.cli.queue_session import person
 from workers.cli.run import run_id
 from workers.cli.session import session
-from workers.overview import load_overview
-from workers.run_control import cancel_run, reject_run
-from workers.run_retry import RetryPlan, plan_retry, retry_run
-from workers.runs import RunConflict
-from workers.upload_ending import UploadLeft
+from workers.runs.control import cancel_run, reject_run
+from workers.runs.overview import load_overview
+from workers.runs.retry import RetryPlan, plan_retry, retry_run
+from workers.runs.starting import RunConflict
+from workers.runs.upload_ending import UploadLeft
 
 T = TypeVar("T")
 

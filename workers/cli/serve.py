@@ -23,8 +23,8 @@ def serve(
     # Here, so that the other commands start without the web framework.
     from workers.app import make_app
     from workers.keys import HourlyLimits
-    from workers.preview_links import PreviewLinks
     from workers.queue.connector import JobQueueConnector
+    from workers.runs.preview_links import PreviewLinks
     from workers.runtime import artifact_store
     from workers.web.announcing import Announcer
     from workers.web.context import Web

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from db.repositories.steps import StepListed
 from pipeline.hosting import Extra, ExtraStatus
-from workers.overview import Overview
+from workers.runs.overview import Overview
 
 STYLES = {
     "success": "green",

@@ -7,6 +7,7 @@ import typer
 
 from db.pool import transaction
 from db.repositories.calls import Calls, OpenCall
+from workers.calls.unknown import CallSettled, Resolution, Resolved, resolve_call
 from workers.cli.dollars import parse_dollars
 from workers.cli.output import (
     CommandError,
@@ -21,7 +22,6 @@ from workers.cli.output import (
 )
 from workers.cli.queue_session import person
 from workers.cli.session import session
-from workers.unknown_calls import CallSettled, Resolution, Resolved, resolve_call
 
 app = typer.Typer(
     help="Paid calls that nobody knows the end of, for a person to find out.",

@@ -15,7 +15,7 @@ from db.pool import Pool, transaction
 from pipeline.domain import StageName
 from workers.cli.output import short, stderr
 from workers.cli.showing import STYLES
-from workers.overview import Overview, load_overview
+from workers.runs.overview import Overview, load_overview
 
 POLL_SECONDS = 0.25
 LINE_EVERY_PART = 0.1

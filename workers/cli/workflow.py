@@ -23,7 +23,7 @@ from workers.cli.output import (
     run_async,
 )
 from workers.cli.session import session
-from workers.runs import TRIGGERED_TYPE, RunRequest
+from workers.runs.starting import TRIGGERED_TYPE, RunRequest
 from workers.scheduling.cron import Cron
 from workers.scheduling.zones import BadSchedule
 

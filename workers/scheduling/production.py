@@ -15,7 +15,7 @@ from db.errors import Contended, Unavailable
 from db.pool import Connection, Pool, acquired, transaction
 from db.repositories.schedules import ProducingChannel, Schedules
 from pipeline.errors import Rejected
-from workers.runs import RunRequest, start_run
+from workers.runs.starting import RunRequest, start_run
 from workers.scheduling.slots import Slot, UploadSchedule, due_slots
 from workers.scheduling.zones import BadSchedule, time_zone
 

@@ -20,7 +20,7 @@ from db.errors import Contended, Unavailable
 from db.pool import Connection, Pool, acquired, transaction
 from db.repositories.schedules import DueWorkflow, Schedules
 from pipeline.errors import Rejected
-from workers.runs import TRIGGERED_TYPE, RunRequest, parse_request, start_run
+from workers.runs.starting import TRIGGERED_TYPE, RunRequest, parse_request, start_run
 from workers.scheduling.cron import Cron
 from workers.scheduling.zones import BadSchedule
 

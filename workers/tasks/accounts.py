@@ -6,10 +6,10 @@ from procrastinate import Blueprint, JobContext
 
 from db.pool import acquired
 from db.repositories.quota import Quota
-from workers.quota_charges import end_overdue
+from workers.accounts.quota_charges import end_overdue
+from workers.accounts.token_upkeep import renew_tokens
 from workers.tasks.names import ACCOUNTS, QUOTA_DAY
 from workers.tasks.stages import runtime_of
-from workers.token_upkeep import renew_tokens
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from procrastinate import Blueprint, JobContext
 
 from db.pool import transaction
 from pipeline.errors import StageError
-from workers.account_trouble import afflict
+from workers.accounts.trouble import afflict
 from workers.analytics import JOB_TYPE, QUEUE, keep_api_data_fresh, pull_video
 from workers.queue.completion import attempts_allowed
 from workers.queue.outcomes import EndJob, Fail, Retry, Snooze

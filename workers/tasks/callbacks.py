@@ -7,8 +7,8 @@ from uuid import UUID
 from procrastinate import Blueprint, JobContext
 
 from db.errors import Contended, Unavailable
-from workers.callbacks import QUEUE
-from workers.delivery import deliver
+from workers.callbacks.announcing import QUEUE
+from workers.callbacks.delivery import deliver
 from workers.queue.outcomes import EndJob, Fail, Snooze
 from workers.tasks.names import CALLBACK_DELIVER
 from workers.tasks.stages import runtime_of

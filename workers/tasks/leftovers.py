@@ -11,10 +11,10 @@ from pipeline.errors import StageError
 from workers.queue.completion import attempts_allowed
 from workers.queue.outcomes import EndJob, Fail, Retry, Snooze
 from workers.retry import Again, Later, decide
+from workers.runs.upload_ending import settle_upload
 from workers.sweeping import sweep_store
 from workers.tasks.names import SETTLE_UPLOAD, SWEEP_ARTIFACTS
 from workers.tasks.stages import DATABASE_PAUSE, runtime_of
-from workers.upload_ending import settle_upload
 
 log = structlog.get_logger()
 

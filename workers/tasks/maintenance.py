@@ -7,14 +7,14 @@ from procrastinate import Blueprint, JobContext
 
 from db.pool import transaction
 from db.repositories.schedules import Schedules
+from workers.callbacks.outbox import prune_deliveries, reconcile_deliveries
+from workers.calls.spool import sweep_spool
 from workers.ingest import chosen_feeds, due_feeds, expire_trends, ingest
-from workers.outbox import prune_deliveries, reconcile_deliveries
 from workers.queue.outcomes import EndJob, Fail
 from workers.queue.retention import keep_house
-from workers.reconcile import reconcile
+from workers.runs.reconcile import reconcile
 from workers.scheduling.production import start_due_productions
 from workers.scheduling.workflows import start_due_workflows
-from workers.spool import sweep_spool
 from workers.tasks.names import NOOP, PRUNE, RECONCILE, SCHEDULE, TREND_EXPIRY, TREND_INGEST
 from workers.tasks.stages import runtime_of
 

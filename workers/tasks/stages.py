@@ -29,16 +29,16 @@ from pipeline.stages.script import Scripted, write_script
 from pipeline.stages.trend import TrendPick, pick_topic
 from pipeline.stages.upload import Uploaded, WrongChannel, publish_video
 from pipeline.stages.voice import Narrated, narrate
-from workers.account_extras import AffordedExtras
-from workers.account_trouble import spend
-from workers.accounts import reserve_account
+from workers.accounts.extras import AffordedExtras
+from workers.accounts.reservation import reserve_account
+from workers.accounts.trouble import spend
 from workers.analytics import SOURCE, schedule_pull
-from workers.call_book import Holder
+from workers.calls.book import Holder
 from workers.execution import Claim, Performance, StageRunner, perform
 from workers.extras import afflict_all, enqueue_waiting, log_bugs
 from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
-from workers.runs import RunRequest, asked_of, parse_request, start_run_once
+from workers.runs.starting import RunRequest, asked_of, parse_request, start_run_once
 from workers.runtime import Runtime
 from workers.topics import CANDIDATES, NO_REPEAT_DAYS
 

@@ -20,7 +20,7 @@ from pipeline.domain import StageName
 from pipeline.flow import FIRST_STAGE, ROUTES
 from pipeline.stages.metadata import clip_title
 from workers.channels import NotFound, channel_from_row, require_channel
-from workers.runs import UNTITLED, WORKFLOW, RunRequest
+from workers.runs.starting import UNTITLED, WORKFLOW, RunRequest
 from workers.web.admission import Caller
 from workers.web.answers import accepted, body_digest, receipt_keys, run_answer
 from workers.web.context import Web, web_of
@@ -91,7 +91,7 @@ async def _channel(web: Web, name: str) -> ChannelRow | None:
 
 
 def _new_run(asked: RunRequest, row: ChannelRow, trigger_data: Mapping[str, Any]) -> NewRun:
-    """What `workers.runs.start_run` inserts."""
+    """What `workers.runs.starting.start_run` inserts."""
     channel = channel_from_row(row)
     route = ROUTES[FIRST_STAGE]
     video_id, execution_id, job_id = uuid4(), uuid4(), uuid4()

@@ -7,9 +7,9 @@ from fastapi import Request
 
 from db.pool import Pool
 from pipeline.ports import ArtifactStore
-from workers.callback_rules import CallbackRules
+from workers.callbacks.rules import CallbackRules
 from workers.keys import HourlyLimits
-from workers.preview_links import PreviewLinks
+from workers.runs.preview_links import PreviewLinks
 from workers.secrets import SecretKeys
 from workers.web.announcing import Announcer
 from workers.web.body import Limits

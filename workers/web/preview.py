@@ -17,10 +17,10 @@ from fastapi.responses import HTMLResponse, Response
 from db.pool import Connection, transaction
 from pipeline.domain import Cut, StageName
 from workers.channels import NotFound
-from workers.preview_links import BadLink, ExpiredLink, Grant
-from workers.review import Review, load_review
-from workers.run_control import reject_run
-from workers.runs import RunConflict, approve_run
+from workers.runs.control import reject_run
+from workers.runs.preview_links import BadLink, ExpiredLink, Grant
+from workers.runs.review import Review, load_review
+from workers.runs.starting import RunConflict, approve_run
 from workers.web.body import Limits, read_capped
 from workers.web.context import web_of
 from workers.web.media import send_artifact

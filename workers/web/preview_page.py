@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pipeline.domain import Cut, Section, Sentence
-from workers.preview_links import Grant
-from workers.review import Review
+from workers.runs.preview_links import Grant
+from workers.runs.review import Review
 
 _PAGES = Path(__file__).parent / "pages"
 _PAGE = Template((_PAGES / "preview.html").read_text(encoding="utf-8"))

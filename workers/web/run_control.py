@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from db.pool import Connection, transaction
 from pipeline.domain import StageName
 from workers.channels import NotFound
-from workers.overview import load_overview
-from workers.run_control import cancel_run, reject_run
-from workers.run_retry import retry_run
-from workers.runs import RunConflict
+from workers.runs.control import cancel_run, reject_run
+from workers.runs.overview import load_overview
+from workers.runs.retry import retry_run
+from workers.runs.starting import RunConflict
 from workers.web.admission import Caller, admit
 from workers.web.answers import json_response
 from workers.web.body import parse_object, read_body

@@ -14,10 +14,10 @@ from db.pool import Connection, transaction
 from db.repositories.executions import ExecutionListed, Executions
 from db.repositories.workflows import WorkflowRow, Workflows
 from pipeline.domain import ExecutionStatus
-from workers.callback_rules import RefusedAddress
+from workers.callbacks.rules import RefusedAddress
 from workers.channels import NotFound, require_channel
-from workers.overview import load_overview
-from workers.runs import (
+from workers.runs.overview import load_overview
+from workers.runs.starting import (
     TRIGGERED_TYPE,
     NotWaiting,
     RunRequest,

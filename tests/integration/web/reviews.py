@@ -23,7 +23,7 @@ from pipeline.domain import (
 from pipeline.ports import ArtifactStore
 from pipeline.stages.script import Scripted
 from pipeline.stages.trend import TrendPick
-from workers.runs import RunRequest, start_run
+from workers.runs.starting import RunRequest, start_run
 
 FILM = bytes(range(256)) * 4000
 TOPIC = Topic("Ice & <b>fire</b>", facts=("Ice floats.",), source_url="https://ice.example/facts")

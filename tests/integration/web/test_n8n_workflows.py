@@ -15,7 +15,7 @@ import pytest
 from db.pool import Pool, transaction
 from tests.integration.web.conftest import Service
 from tests.integration.workers.runs import begin
-from workers.callbacks import announce_run
+from workers.callbacks.announcing import announce_run
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "n8n"
 FILES = sorted(FOLDER.glob("*.json"))

@@ -15,7 +15,7 @@ from pipeline.providers.store import ObjectStore
 from tests.integration.web.conftest import Service
 from tests.integration.web.reviews import FILM, Waiting, damaged, make_cut, set_output, waiting_run
 from tests.services.web import problem
-from workers.preview_links import PreviewLinks
+from workers.runs.preview_links import PreviewLinks
 from workers.secrets import SecretKeys
 
 CHANNEL = "reviewed"

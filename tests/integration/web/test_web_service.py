@@ -22,7 +22,7 @@ from pipeline.providers.store import ObjectStore
 from tests.integration.web.conftest import Service, run_body
 from tests.services.web import key_of, problem, serving
 from workers.keys import HourlyLimits, create_key
-from workers.preview_links import PreviewLinks
+from workers.runs.preview_links import PreviewLinks
 from workers.secrets import SecretKeys
 from workers.web import make_web
 from workers.web.announcing import Announcer

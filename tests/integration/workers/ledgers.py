@@ -16,12 +16,12 @@ from pipeline.domain import Charge, StageName
 from pipeline.errors import Transient
 from pipeline.providers.store import ObjectStore
 from tests.integration.workers.runs import add_channel, begin
-from workers.budgets import Limits
-from workers.call_book import Holder
-from workers.ledger import CommittedCalls, Gate, LedgerOptions
+from workers.calls.book import Holder
+from workers.calls.budgets import Limits
+from workers.calls.ledger import CommittedCalls, Gate, LedgerOptions
+from workers.calls.spool import Spool
+from workers.calls.under_way import UnderWay
 from workers.secrets import SecretKeys
-from workers.spool import Spool
-from workers.under_way import UnderWay
 
 KEYS = SecretKeys({"test": bytes(32)})
 CANARY = b"The canary sings at noon."

@@ -7,7 +7,7 @@ from db.pool import Pool, transaction
 from db.repositories.channels import ChannelRow
 from pipeline.domain import StageName
 from workers.channels import NewChannel, add_local_channel
-from workers.runs import RunRequest, Started, enqueue_step, start_run_once
+from workers.runs.starting import RunRequest, Started, enqueue_step, start_run_once
 
 
 async def add_channel(pool: Pool, name: str = "tests") -> ChannelRow:

@@ -10,9 +10,9 @@ from db.repositories.accounts import Account, Accounts
 from pipeline.errors import Deferred, Rejected, StageError, Transient, Waiting
 from pipeline.hosting import AccountEffect, AccountTrouble
 from tests.integration.workers.runs import add_channel, begin, value
-from workers.account_trouble import after_trouble, spend, switch, write_trouble
-from workers.accounts import reserve_account
-from workers.runs import Started
+from workers.accounts.reservation import reserve_account
+from workers.accounts.trouble import after_trouble, spend, switch, write_trouble
+from workers.runs.starting import Started
 
 UNTIL = datetime.now(UTC) + timedelta(hours=24)
 

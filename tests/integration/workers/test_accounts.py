@@ -12,10 +12,10 @@ from pipeline.domain import StageName, Visibility
 from pipeline.errors import Deferred, LostClaim, Rejected
 from pipeline.hosting import Publication
 from tests.integration.workers.runs import add_channel, begin, value
-from workers.account_trouble import spend
-from workers.accounts import reserve_account
+from workers.accounts.reservation import reserve_account
+from workers.accounts.trouble import spend
 from workers.journal import CommittedJournal
-from workers.runs import Started
+from workers.runs.starting import Started
 from workers.secrets import SecretKeys
 
 

@@ -15,11 +15,11 @@ from pipeline.providers.youtube_tokens import Credential
 from tests.integration.workers.runs import begin, value
 from tests.services.youtube_server import YouTubeServer
 from tests.services.youtube_world import MONETARY, SCOPES, World
+from workers.accounts.adding import NewAccount, add_account
 from workers.analytics import keep_api_data_fresh, next_pull, pull_video
 from workers.channels import NewChannel, add_youtube_channel
 from workers.runtime import Runtime, open_runtime
 from workers.settings import Settings
-from workers.youtube_accounts import NewAccount, add_account
 
 SINCE = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

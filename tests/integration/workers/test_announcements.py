@@ -9,10 +9,10 @@ from db.pool import Pool, transaction
 from db.repositories.executions import Executions
 from pipeline.domain import ExecutionStatus
 from tests.integration.workers.runs import add_channel, begin
-from workers.callbacks import announce_run, announce_video
-from workers.reconcile import reconcile
-from workers.run_control import cancel_run
-from workers.runs import approve_run
+from workers.callbacks.announcing import announce_run, announce_video
+from workers.runs.control import cancel_run
+from workers.runs.reconcile import reconcile
+from workers.runs.starting import approve_run
 
 CALLBACK = "https://n8n.example.com/webhook-waiting/231?token=4f1c%2F"
 

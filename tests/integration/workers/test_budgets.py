@@ -13,7 +13,7 @@ from db.pool import Pool, open_pool
 from pipeline.calls import Note
 from pipeline.errors import Deferred, OverBudget
 from tests.integration.workers.ledgers import PRICE, Bench, SmallCall, Vendor, make_bench
-from workers.budgets import Limits
+from workers.calls.budgets import Limits
 from workers.settings import Settings, SettingsError
 
 WORKERS = 50

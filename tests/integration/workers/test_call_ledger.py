@@ -28,10 +28,10 @@ from tests.integration.workers.ledgers import (
 )
 from tests.services.postgres import SessionFolder
 from tests.services.queue_postgres import MortalServer
-from workers.ledger import LedgerOptions
-from workers.provider_gate import ProviderGate
-from workers.run_retry import retry_run
-from workers.spool import Spool, sweep_spool
+from workers.calls.gate import ProviderGate
+from workers.calls.ledger import LedgerOptions
+from workers.calls.spool import Spool, sweep_spool
+from workers.runs.retry import retry_run
 
 
 @pytest.fixture

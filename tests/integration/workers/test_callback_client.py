@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from workers import callback_client
-from workers.callback_client import CallbackSender, PinnedBackend, Unreachable
-from workers.callback_rules import CallbackRules, RefusedAddress, Target
+from workers.callbacks import client as callback_client
+from workers.callbacks.client import CallbackSender, PinnedBackend, Unreachable
+from workers.callbacks.rules import CallbackRules, RefusedAddress, Target
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

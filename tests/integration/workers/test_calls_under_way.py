@@ -13,9 +13,9 @@ from pipeline.domain import StageName
 from pipeline.errors import Rejected
 from tests.integration.workers.ledgers import PRICE, Bench, SmallCall, Vendor, make_bench
 from tests.integration.workers.runs import value
-from workers import under_way
-from workers.run_control import cancel_run
-from workers.run_retry import RetryPlan, retry_run
+from workers.calls import under_way
+from workers.runs.control import cancel_run
+from workers.runs.retry import RetryPlan, retry_run
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ from pipeline.providers.youtube_tokens import Credential
 from tests.services.account_network import Network
 from tests.services.youtube_server import YouTubeServer
 from tests.services.youtube_world import Account, Fault
-from workers.account_trouble import afflict
-from workers.key_rotation import reseal_all
+from workers.accounts.adding import NewAccount, add_account
+from workers.accounts.key_rotation import reseal_all
+from workers.accounts.trouble import afflict
+from workers.accounts.youtube import StoredTokens
 from workers.secrets import SecretKeys
 from workers.settings import Settings
-from workers.youtube import StoredTokens
-from workers.youtube_accounts import NewAccount, add_account
 
 CANARY = "canary-do-not-tell"
 KEYS = SecretKeys({"k": bytes(32)})

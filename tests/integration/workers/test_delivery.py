@@ -16,8 +16,8 @@ from tests.integration.workers.runs import add_channel, begin
 from tests.services.local_http import Reply, Request, as_json
 from tests.services.n8n_server import Execution, N8nServer
 from workers.app import make_app
-from workers.callbacks import announce_run
-from workers.outbox import prune_deliveries, reconcile_deliveries, retry_delivery
+from workers.callbacks.announcing import announce_run
+from workers.callbacks.outbox import prune_deliveries, reconcile_deliveries, retry_delivery
 from workers.queue.connector import JobQueueConnector
 from workers.queue.worker import run_worker
 from workers.runtime import Runtime, open_runtime

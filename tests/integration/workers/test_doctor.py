@@ -14,11 +14,11 @@ from tests.services.elevenlabs_server import ElevenLabsServer, refused
 from tests.services.http_server import Asked, Reply
 from tests.services.openai_server import OpenAIServer
 from tests.services.vendors import elevenlabs_environment, openai_environment
-from workers.doctor import CHECKS, Check, Report, examine
-from workers.doctor_finding import Examined, Finding
-from workers.doctor_local import skew
+from workers.doctor.examination import CHECKS, Check, Report, examine
+from workers.doctor.finding import Examined, Finding
+from workers.doctor.local import skew
 from workers.settings import Settings, SettingsError
-from workers.vendor_standing import refuse_bad_keys
+from workers.vendors.standing import refuse_bad_keys
 
 Examine = Callable[..., Any]
 

@@ -8,8 +8,8 @@ from db.pool import Pool, transaction
 from db.repositories.findings import Findings, Orphan
 from pipeline.domain import StageName
 from tests.integration.workers.runs import add_channel, begin, bring, give_upload, take_job
-from workers.doctor_finding import Examined, Level
-from workers.doctor_runs import Stuck, list_stuck, runs
+from workers.doctor.finding import Examined, Level
+from workers.doctor.runs import Stuck, list_stuck, runs
 from workers.settings import Settings
 
 AN_HOUR = "clock_timestamp() - interval '1 hour'"

@@ -10,8 +10,8 @@ import pytest
 from tests.services.feeds_server import FeedsServer
 from tests.services.local_http import Reply, as_json
 from tests.services.stock_server import PEXELS_KEY, PIXABAY_KEY, StockServer
-from workers.doctor_finding import Examined, Level
-from workers.doctor_sources import feeds, footage
+from workers.doctor.finding import Examined, Level
+from workers.doctor.sources import feeds, footage
 from workers.settings import Settings
 
 

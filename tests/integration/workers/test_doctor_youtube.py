@@ -11,12 +11,12 @@ from db.pool import Pool, transaction
 from pipeline.providers.youtube_tokens import Credential
 from tests.services.youtube_server import YouTubeServer
 from tests.services.youtube_world import Account
+from workers.accounts.adding import NewAccount, add_account
 from workers.channels import NewChannel, add_youtube_channel
-from workers.doctor_finding import Examined, Level
-from workers.doctor_youtube import accounts
+from workers.doctor.finding import Examined, Level
+from workers.doctor.youtube import accounts
 from workers.secrets import secret_keys
 from workers.settings import Settings
-from workers.youtube_accounts import NewAccount, add_account
 
 
 class Desk:

@@ -13,7 +13,7 @@ from db.repositories.api_keys import ApiKeys
 from db.repositories.envelopes import Envelopes, Place
 from pipeline.errors import Waiting
 from tests.services.account_network import Network
-from workers.key_rotation import count_keys, reseal_all
+from workers.accounts.key_rotation import count_keys, reseal_all
 from workers.keys import create_key, signing_secrets
 from workers.secrets import SecretKeys
 

@@ -25,10 +25,10 @@ from tests.services.elevenlabs_server import ElevenLabsServer, mp3
 from tests.services.http_server import Reply
 from tests.services.openai_server import USAGE_COST, OpenAIServer, error, refusal
 from tests.services.vendors import elevenlabs_environment, openai_environment
-from workers.elevenlabs_provider import make_narrator
-from workers.openai_provider import make_writer
 from workers.registry import NarratorFor, WriterFor
 from workers.settings import Settings
+from workers.vendors.elevenlabs import make_narrator
+from workers.vendors.openai import make_writer
 
 PAGE = Reply(200, b"<html>portal</html>", media_type="text/html")
 

@@ -13,7 +13,7 @@ import pytest
 from db.pool import open_pool
 from pipeline.domain import Charge
 from pipeline.errors import Deferred, OutOfCredit, Rejected, StageError, Transient
-from workers.provider_gate import GateOptions, ProviderGate
+from workers.calls.gate import GateOptions, ProviderGate
 
 OPTIONS = GateOptions(poll=0.01)
 CHARGE = Charge("vendor", "call", Decimal(1), Decimal(1), "calls")

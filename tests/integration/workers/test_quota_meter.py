@@ -21,10 +21,10 @@ from tests.services.account_network import Network
 from tests.services.youtube_server import YouTubeServer
 from tests.services.youtube_tokens import MemoryTokens
 from tests.services.youtube_world import Account, Fault
-from workers.quota_meter import ProjectMeter
+from workers.accounts.adding import NewAccount, add_account
+from workers.accounts.quota_meter import ProjectMeter
 from workers.secrets import SecretKeys
 from workers.settings import Settings
-from workers.youtube_accounts import NewAccount, add_account
 
 KEYS = SecretKeys({"k": bytes(32)})
 UNITS = {

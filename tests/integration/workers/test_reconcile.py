@@ -10,8 +10,8 @@ from db.pool import Pool, transaction
 from db.repositories.executions import Executions
 from pipeline.domain import StageName
 from tests.integration.workers.runs import add_channel, begin, bring, status, take_job, value
-from workers.reconcile import reconcile
-from workers.runs import approve_run
+from workers.runs.reconcile import reconcile
+from workers.runs.starting import approve_run
 
 HOUR = timedelta(hours=1)
 

@@ -15,10 +15,10 @@ from db.pool import Pool, transaction
 from db.repositories.accounts import Account
 from pipeline.errors import Deferred, Rejected, Waiting
 from tests.services.account_network import Network, Run
-from workers.account_extras import reserve_extra
-from workers.account_trouble import TROUBLE, spend
-from workers.quota_charges import end_overdue, release
-from workers.quota_meter import ProjectMeter, account_meter
+from workers.accounts.extras import reserve_extra
+from workers.accounts.quota_charges import end_overdue, release
+from workers.accounts.quota_meter import ProjectMeter, account_meter
+from workers.accounts.trouble import TROUBLE, spend
 
 NOON = datetime(2026, 6, 10, 19, tzinfo=UTC)  # in Los Angeles
 EVENING = datetime(2026, 6, 11, 6, 50, tzinfo=UTC)  # ten minutes before midnight there
@@ -207,8 +207,8 @@ HOLDER = """
 import asyncio, sys
 from uuid import UUID
 from db.pool import open_pool
-from workers.accounts import reserve_account
-from workers.quota_meter import account_meter
+from workers.accounts.reservation import reserve_account
+from workers.accounts.quota_meter import account_meter
 
 async def main():
     pool = await open_pool(sys.argv[1])

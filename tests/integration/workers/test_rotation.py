@@ -14,7 +14,7 @@ from db.repositories.accounts import Account
 from pipeline.errors import Deferred, Waiting
 from pipeline.hosting import AccountEffect, AccountTrouble
 from tests.services.account_network import Network, Run
-from workers.account_trouble import afflict
+from workers.accounts.trouble import afflict
 
 Outcome = Account | BaseException
 

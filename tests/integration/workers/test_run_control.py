@@ -19,12 +19,12 @@ from tests.integration.workers.runs import (
     value,
 )
 from workers.channels import NotFound
-from workers.overview import load_overview
-from workers.reconcile import reconcile
-from workers.run_control import cancel_run, reject_run
-from workers.run_retry import RetryPlan, plan_retry, retry_run
-from workers.runs import NotWaiting, RunConflict, approve_run
-from workers.upload_ending import UploadLeft
+from workers.runs.control import cancel_run, reject_run
+from workers.runs.overview import load_overview
+from workers.runs.reconcile import reconcile
+from workers.runs.retry import RetryPlan, plan_retry, retry_run
+from workers.runs.starting import NotWaiting, RunConflict, approve_run
+from workers.runs.upload_ending import UploadLeft
 
 ENDED = ["success", "failed", "timeout", "cancelled"]
 

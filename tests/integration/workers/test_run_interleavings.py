@@ -14,10 +14,10 @@ from db.repositories.steps import Steps
 from pipeline.domain import ExecutionStatus, StageName, StepStatus
 from pipeline.flow import ROUTES
 from tests.integration.workers.runs import add_channel, begin
-from workers.reconcile import reconcile
-from workers.run_control import cancel_run, reject_run
-from workers.run_retry import retry_run
-from workers.runs import RunConflict, approve_run, enqueue_step
+from workers.runs.control import cancel_run, reject_run
+from workers.runs.reconcile import reconcile
+from workers.runs.retry import retry_run
+from workers.runs.starting import RunConflict, approve_run, enqueue_step
 
 RUNS = 4
 ROUNDS = 25

@@ -10,8 +10,8 @@ from pipeline.domain import Topic
 from pipeline.errors import Rejected
 from tests.integration.workers.runs import add_channel, begin
 from workers.channels import NotFound
-from workers.run_plan import plan_run
-from workers.runs import RunRequest
+from workers.runs.plan import plan_run
+from workers.runs.starting import RunRequest
 from workers.settings import Settings
 from workers.topics import import_topics
 

@@ -9,7 +9,7 @@ from pipeline.domain import StageName
 from pipeline.errors import Rejected
 from tests.integration.workers.runs import add_channel, begin, value
 from workers.channels import NotFound
-from workers.runs import RunRequest, parse_request, start_run_once
+from workers.runs.starting import RunRequest, parse_request, start_run_once
 
 
 async def test_run_has_a_video_six_steps_and_one_job(pool: Pool) -> None:

@@ -12,10 +12,10 @@ from db.repositories.accounts import Accounts
 from pipeline.providers.youtube_tokens import Credential, refresh
 from tests.integration.workers.runs import value
 from tests.services.youtube_server import YouTubeServer
+from workers.accounts.token_upkeep import renew_tokens
+from workers.accounts.youtube import StoredTokens, seal_credential
 from workers.secrets import SecretKeys
 from workers.settings import Settings
-from workers.token_upkeep import renew_tokens
-from workers.youtube import StoredTokens, seal_credential
 
 KEYS = SecretKeys({"k": bytes(32)})
 

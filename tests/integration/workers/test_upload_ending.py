@@ -13,11 +13,11 @@ from pipeline.errors import Deferred, Rejected
 from pipeline.hosting import UploadDraft
 from pipeline.providers.host_local import LocalHost
 from tests.integration.workers.runs import add_channel, begin, bring, give_upload, take_job, value
-from workers.run_control import cancel_run
-from workers.run_retry import retry_run
+from workers.runs.control import cancel_run
+from workers.runs.retry import retry_run
+from workers.runs.upload_ending import settle_upload
 from workers.runtime import Runtime, open_runtime
 from workers.settings import Settings
-from workers.upload_ending import settle_upload
 
 CONTENT = b"film" * 3_000_000
 STATUS = "SELECT status FROM video_uploads"

@@ -11,15 +11,15 @@ from pipeline.providers.youtube_tokens import Credential
 from tests.integration.workers.runs import begin, value
 from tests.services.youtube_server import YouTubeServer
 from tests.services.youtube_world import Fault, charted
+from workers.accounts.adding import NewAccount, add_account
 from workers.analytics import keep_api_data_fresh
 from workers.channels import NewChannel, add_youtube_channel
-from workers.doctor_finding import Examined, Level
-from workers.doctor_sources import feeds
-from workers.doctor_youtube import accounts
+from workers.doctor.finding import Examined, Level
+from workers.doctor.sources import feeds
+from workers.doctor.youtube import accounts
 from workers.ingest import Ingested, due_feeds, ingest
 from workers.secrets import secret_keys
 from workers.settings import Settings
-from workers.youtube_accounts import NewAccount, add_account
 
 
 class Desk:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.repositories.reservations import Candidate, HeldUnits
-from workers.account_choice import (
+from workers.accounts.choice import (
     Moment,
     Room,
     capacity_at,
@@ -17,7 +17,7 @@ from workers.account_choice import (
     next_chance,
     obstacles,
 )
-from workers.account_health import (
+from workers.accounts.health import (
     FLOOR,
     FULL,
     HALF_LIFE,
@@ -26,7 +26,7 @@ from workers.account_health import (
     health_at,
     reaches_floor_at,
 )
-from workers.quota_policy import Need
+from workers.accounts.quota_policy import Need
 
 NOW = datetime(2026, 6, 10, 19, tzinfo=UTC)
 TODAY = Moment(NOW, date(2026, 6, 10), datetime(2026, 6, 11, 7, tzinfo=UTC))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workers.callback_answers import (
+from workers.callbacks.answers import (
     SCHEDULE_SECONDS,
     Delivered,
     Early,

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from workers.callback_rules import CallbackRules, RefusedAddress, is_public, read_place
+from workers.callbacks.rules import CallbackRules, RefusedAddress, is_public, read_place
 
 OPEN = CallbackRules()
 

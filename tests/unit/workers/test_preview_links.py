@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from workers.preview_links import LIFETIME, BadLink, ExpiredLink, PreviewLinks, preview_url
+from workers.runs.preview_links import LIFETIME, BadLink, ExpiredLink, PreviewLinks, preview_url
 from workers.secrets import SecretKeys
 from workers.settings import Settings
 
