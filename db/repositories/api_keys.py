@@ -143,3 +143,9 @@ class ApiKeys:
         await _SQL["api_key_return"].exec(
             self._connection, api_key_id=id_, hour=hour, unused=unused
         )
+
+    async def delete_usage(self, *, older_than_seconds: float) -> int:
+        """Forget hours that are over; how many."""
+        return await _SQL["api_key_delete_usage"].exec(
+            self._connection, older_than_seconds=older_than_seconds
+        )

@@ -60,3 +60,9 @@ class Receipts:
         await _SQL["receipt_set_answer"].exec(
             self._connection, **key.arguments(), response_status=status, response_body=body
         )
+
+    async def delete_old(self, *, older_than_seconds: float, most: int) -> int:
+        """How many went."""
+        return await _SQL["receipt_delete_old"].exec(
+            self._connection, older_than_seconds=older_than_seconds, most=most
+        )

@@ -93,3 +93,7 @@ SELECT extract(epoch FROM date_trunc('hour', clock_timestamp()) + interval '1 ho
 -- name: api_key_return :exec
 -- parameters: api_key_id, hour, unused
 UPDATE api_key_usage SET used = used - $3::integer WHERE api_key_id = $1 AND hour = $2;
+
+-- name: api_key_delete_usage :exec
+-- parameters: older_than_seconds
+DELETE FROM api_key_usage WHERE hour < clock_timestamp() - make_interval(secs => $1::float8);

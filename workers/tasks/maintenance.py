@@ -12,6 +12,7 @@ from workers.calls.spool import sweep_spool
 from workers.ingest import chosen_feeds, due_feeds, expire_trends, ingest
 from workers.queue.outcomes import EndJob, Fail
 from workers.queue.retention import keep_house
+from workers.receipt_retention import prune_receipts
 from workers.runs.reconcile import reconcile
 from workers.scheduling.production import start_due_productions
 from workers.scheduling.workflows import start_due_workflows
@@ -66,8 +67,8 @@ async def start_by_the_clock(context: JobContext, /, timestamp: int) -> None:
 
 
 async def prune_history(context: JobContext, /, timestamp: int) -> None:
-    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue, and what is
-    recorded leaves this host's spool."""
+    """Every hour: what `workers.queue.retention` keeps no longer leaves the queue, old receipts
+    and callbacks go, and what is recorded leaves this host's spool."""
     runtime = runtime_of(context)
     pool = runtime.pool
     jobs, workers = await keep_house(pool)
@@ -75,6 +76,8 @@ async def prune_history(context: JobContext, /, timestamp: int) -> None:
         log.info("queue.pruned", jobs=jobs, workers=workers)
     if deleted := await prune_deliveries(pool):
         log.info("callbacks.pruned", deliveries=deleted)
+    if receipts := await prune_receipts(pool):
+        log.info("receipts.pruned", receipts=receipts)
     if swept := await sweep_spool(pool, runtime.spool):
         log.info("answers.swept", answers=swept)
 

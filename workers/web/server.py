@@ -1,6 +1,7 @@
 """uvicorn around the application: where it listens, and how it stops."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -52,5 +53,8 @@ async def serve_web(web: Web, *, host: str, port: int, announce: Callable[[str],
         listener.bind((host, port))
         listener.listen(BACKLOG)
         name = f"[{host}]" if ":" in host else host
+        # All that was loaded stays: looking it over for garbage would hold requests up.
+        gc.collect()
+        gc.freeze()
         announce(f"http://{name}:{listener.getsockname()[1]}")
         await Server(config).serve(sockets=[listener])
