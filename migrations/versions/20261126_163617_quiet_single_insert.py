@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "20261126_162732"
-down_revision = "20261126_161004"
+revision = "20261126_163617"
+down_revision = "20261126_163000"
 branch_labels = None
 depends_on = None
 
