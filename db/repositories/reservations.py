@@ -188,6 +188,39 @@ class Reservations:
         id_: UUID = row["id"]
         return id_
 
+    async def grant(
+        self,
+        *,
+        execution_id: UUID,
+        account_id: UUID,
+        project: str | None,
+        day: date,
+        units: Mapping[str, int],
+        account_units: int,
+        covers: Sequence[str],
+        uploads: int,
+        now: datetime,
+        expires_at: datetime,
+    ) -> UUID | None:
+        """Charge and reserve in one statement; None when a guard refuses, and then the transaction
+        must not be committed. `units` are charged on the project, by bucket."""
+        row = await _SQL["reservation_grant"].maybe(
+            self._connection,
+            execution_id=execution_id,
+            account_id=account_id,
+            project=project,
+            day=day,
+            buckets=list(units),
+            bucket_units=list(units.values()),
+            uploads=uploads,
+            account_units=account_units,
+            units=units,
+            covers=covers,
+            now=now,
+            expires_at=expires_at,
+        )
+        return row["id"] if row else None
+
     async def extend(self, *, reservation_id: UUID, expires_at: datetime) -> None:
         await _SQL["reservation_extend"].exec(
             self._connection, reservation_id=reservation_id, expires_at=expires_at

@@ -78,6 +78,47 @@ INSERT INTO account_reservations (execution_id, youtube_account_id, quota_date, 
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 RETURNING id;
 
+-- name: reservation_grant :maybe
+-- parameters: execution_id, account_id, project, day, buckets, bucket_units, uploads, account_units, units, covers, now, expires_at
+-- The guarded increments of account and buckets, and the reservation for which they are made. All
+-- rows are locked already, so that the order within does not matter. No row: a guard refused after
+-- all, and the transaction must not be committed. The Pacific day rolls over here, by itself; an
+-- account whose cooling is over is ready again.
+WITH account AS (
+    UPDATE youtube_accounts a
+       SET uploads_today = c.uploads + $7::int,
+           quota_used_today = c.units + $8::int,
+           last_quota_reset = CASE WHEN a.quota_date < $4 THEN $11::timestamptz
+                                   ELSE a.last_quota_reset END,
+           quota_date = greatest(a.quota_date, $4),
+           last_upload_at = CASE WHEN $7::int > 0 THEN $11::timestamptz ELSE a.last_upload_at END,
+           state = CASE WHEN a.state = 'cooling'
+                             AND (a.cooldown_until IS NULL OR a.cooldown_until <= $11::timestamptz)
+                        THEN 'ready' ELSE a.state END,
+           cooldown_until = CASE WHEN a.cooldown_until > $11::timestamptz
+                                 THEN a.cooldown_until END
+      FROM (SELECT id, CASE WHEN quota_date < $4 THEN 0 ELSE uploads_today END AS uploads,
+                   CASE WHEN quota_date < $4 THEN 0 ELSE quota_used_today END AS units
+              FROM youtube_accounts WHERE id = $2) c
+     WHERE a.id = c.id
+       AND ($7::int = 0 OR c.uploads + $7::int <= a.upload_limit)
+       AND ($8::int = 0 OR c.units + $8::int <= a.quota_limit)
+ RETURNING a.id
+), charged AS (
+    UPDATE quota_usage q
+       SET used = q.used + b.units
+      FROM unnest($5::text[], $6::int[]) AS b(bucket, units)
+     WHERE q.quota_project_id = $3::text AND q.quota_date = $4 AND q.bucket = b.bucket
+       AND q.used + b.units <= q.quota_limit
+ RETURNING q.bucket
+)
+INSERT INTO account_reservations (execution_id, youtube_account_id, quota_date, units, covers,
+                                  uploads, expires_at)
+SELECT $1, account.id, $4, $9, $10, $7, $12
+  FROM account
+ WHERE (SELECT count(*) FROM charged) = cardinality($5::text[])
+RETURNING id;
+
 -- name: reservation_extend :exec
 -- parameters: reservation_id, expires_at
 UPDATE account_reservations SET expires_at = greatest(expires_at, $2)

@@ -152,7 +152,9 @@ async def _charge(
     buckets = await lock_buckets(connection, policy, {project}, moment)
     need = Need(0, {cost.bucket: cost.units})
     if cost.bucket == DEFAULT_BUCKET:
-        spare = await spare_units(connection, policy, account, buckets, moment, charged=Need(0, {}))
+        spare = await spare_units(
+            connection, policy, account, buckets, moment, charging=Need(0, {})
+        )
     else:
         room = buckets.get((project, cost.bucket), Room(0, 0))
         spare = Spare(room, room)

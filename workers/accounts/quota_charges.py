@@ -102,24 +102,23 @@ async def spare_units(
     buckets: Buckets,
     moment: Moment,
     *,
-    charged: Need,
+    charging: Need,
 ) -> Spare:
-    """See `Spare`; `charged` was counted in this transaction, after the rows were read."""
+    """See `Spare`; `charging` is what this transaction is about to count beside the extras."""
     if account.project is None:
         raise ValueError("an account of the embedded host has no units")
     core = policy.units(CORE)
     kept = core.get(DEFAULT_BUCKET, 0)
     inserts = buckets[account.project, INSERT]
-    to_insert = max(inserts.limit - inserts.used - charged.units.get(INSERT, 0), 0)
-    to_upload = await Quota(connection).count_uploads_left(
-        project=account.project, day=moment.today
-    )
+    to_insert = max(inserts.limit - inserts.used - charging.units.get(INSERT, 0), 0)
+    left = await Quota(connection).count_uploads_left(project=account.project, day=moment.today)
+    to_upload = max(left - charging.uploads, 0)
     whole = buckets[account.project, DEFAULT_BUCKET]
     own, uploads = quota_room(account, moment), uploads_room(account, moment)
-    own_to_upload = max(uploads.limit - uploads.used - charged.uploads, 0)
+    own_to_upload = max(uploads.limit - uploads.used - charging.uploads, 0)
     return Spare(
-        Room(whole.used + charged.default_units, whole.limit - kept * min(to_insert, to_upload)),
-        Room(own.used + charged.default_units, own.limit - kept * own_to_upload),
+        Room(whole.used + charging.default_units, whole.limit - kept * min(to_insert, to_upload)),
+        Room(own.used + charging.default_units, own.limit - kept * own_to_upload),
     )
 
 

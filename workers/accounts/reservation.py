@@ -29,7 +29,6 @@ from workers.accounts.choice import (
 )
 from workers.accounts.quota_charges import (
     HOLD_SECONDS,
-    charge,
     end_overdue,
     end_reservation,
     load_policy,
@@ -37,9 +36,18 @@ from workers.accounts.quota_charges import (
     moment_of,
     spare_units,
 )
-from workers.accounts.quota_policy import CORE, EXTRAS, INSERT, PLAYLIST, Need, QuotaPolicy
+from workers.accounts.quota_policy import (
+    CORE,
+    DEFAULT_BUCKET,
+    EXTRAS,
+    INSERT,
+    PLAYLIST,
+    Need,
+    QuotaPolicy,
+)
 
 ROUNDS = 10
+BEGUN = ("uploaded", "published")
 CROWDED_SECONDS = 5.0
 _HOLD = timedelta(seconds=HOLD_SECONDS)
 
@@ -147,7 +155,7 @@ class _Desk:
 
     def _need(self, account: Candidate, live: Upload | None) -> Need:
         """An upload whose session is open needs no insert any more."""
-        begun = live is not None and (live.session_uri is not None or live.status == "uploaded")
+        begun = live is not None and (live.session_uri is not None or live.status in BEGUN)
         core = {method: times for method, times in CORE.items() if not (begun and method == INSERT)}
         units = self._policy.units(core) if account.project is not None else {}
         return Need(0 if begun else 1, units)
@@ -162,23 +170,26 @@ class _Desk:
         live: Upload | None,
     ) -> Account:
         need = self._need(account, live)
-        if not await charge(self._connection, account, need, moment):
-            raise RuntimeError(f"account {account.email} had room under our lock, and has none")
-        units, covers = dict(need.units), []
-        if account.project is not None:
-            extras = [each for each in EXTRAS if each != PLAYLIST or channel.has_playlist]
-            covers = await self._extras(account, extras, buckets, moment, need)
-            for bucket, more in self._policy.units(covers).items():
-                units[bucket] = units.get(bucket, 0) + more
-        reservation_id = await self._rows.insert(
+        units, covers = (
+            dict(need.units),
+            await self._extras(account, channel, buckets, moment, need),
+        )
+        for bucket, more in self._policy.units(covers).items():
+            units[bucket] = units.get(bucket, 0) + more
+        reservation_id = await self._rows.grant(
             execution_id=execution_id,
             account_id=account.id,
+            project=account.project,
             day=moment.today,
             units=units,
+            account_units=units.get(DEFAULT_BUCKET, 0),
             covers=covers,
             uploads=need.uploads,
+            now=moment.now,
             expires_at=moment.now + _HOLD,
         )
+        if reservation_id is None:
+            raise RuntimeError(f"account {account.email} had room under our lock, and has none")
         return Account(
             account.id,
             account.email,
@@ -191,23 +202,24 @@ class _Desk:
     async def _extras(
         self,
         account: Candidate,
-        extras: Sequence[str],
+        channel: ChannelAccounts,
         buckets: Buckets,
         moment: Moment,
-        charged: Need,
+        need: Need,
     ) -> list[str]:
-        """Those extras whose units publishing does not need, charged."""
+        """Those extras whose units publishing does not need: they are part of the reservation."""
+        if account.project is None:
+            return []
         spare = await spare_units(
-            self._connection, self._policy, account, buckets, moment, charged=charged
+            self._connection, self._policy, account, buckets, moment, charging=need
         )
         covers: list[str] = []
-        for extra in extras:
-            if spare.fits(sum(self._policy.units([*covers, extra]).values())):
+        for extra in EXTRAS:
+            wished = extra != PLAYLIST or channel.has_playlist
+            in_default = self._policy.cost(extra).bucket == DEFAULT_BUCKET
+            cost = self._policy.units([*covers, extra]).get(DEFAULT_BUCKET, 0)
+            if wished and in_default and spare.fits(cost):
                 covers.append(extra)
-        if covers:
-            wanted = Need(0, self._policy.units(covers))
-            if not await charge(self._connection, account, wanted, moment):
-                raise RuntimeError(f"project {account.project} had room under our lock")
         return covers
 
 
