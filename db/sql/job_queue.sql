@@ -198,6 +198,13 @@ RETURNING id AS worker_id
 INSERT INTO queue.job_workers (name, host, pid, queues) VALUES ($1, $2, $3, $4)
 RETURNING id AS worker_id
 
+-- name: worker_register_again :exec
+-- parameters: worker_id, name, host, pid, queues
+-- Under its id, which its session lock and its jobs have: somebody deleted the row.
+INSERT INTO queue.job_workers (id, name, host, pid, queues) OVERRIDING SYSTEM VALUE
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+
 -- name: worker_lock :one
 -- parameters: worker_id
 -- Held by the session until it ends; the rescue looks for it in pg_locks.
