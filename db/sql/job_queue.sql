@@ -440,10 +440,10 @@ SET paused_at = coalesce(queue.queue_state.paused_at, excluded.paused_at),
     paused_by = excluded.paused_by, reason = excluded.reason
 
 -- name: queue_mark_resumed :maybe
--- parameters: queue_name
+-- parameters: queue_name, reason
 -- Wakes the workers too. No row when the queue was not paused.
 WITH resumed AS (
-    UPDATE queue.queue_state SET paused_at = NULL
+    UPDATE queue.queue_state SET paused_at = NULL, reason = $2
     WHERE queue_name = $1 AND paused_at IS NOT NULL RETURNING queue_name)
 SELECT r.queue_name AS queue, queue.job_announce(r.queue_name, 'job_inserted', NULL)::text AS told
 FROM resumed r
