@@ -6,8 +6,8 @@ take the jobs of a living worker, again and again, until three such crashes quar
 
 from alembic import op
 
-revision = "20261126_163100"
-down_revision = "20261126_163000"
+revision = "20261126_164500"
+down_revision = "20261126_163617"
 branch_labels = None
 depends_on = None
 
