@@ -104,8 +104,11 @@ def translate(error: BaseException) -> DatabaseError | None:
             detail=error.detail,
         )
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        # Of a CHECK or NOT NULL, the detail is the whole row: long, and with the payload in it.
+        whole_row = isinstance(error, asyncpg.CheckViolationError | asyncpg.NotNullViolationError)
+        parts = (error.message, None if whole_row else error.detail, error.hint)
         return ConstraintViolated(
-            ": ".join(part for part in (error.message, error.detail) if part),
+            ": ".join(part for part in parts if part),
             constraint=error.constraint_name or error.column_name,
             detail=error.detail,
         )

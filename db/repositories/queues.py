@@ -81,9 +81,11 @@ class Queues:
             self._connection, queue_name=queue, paused_by=by, reason=reason
         )
 
-    async def resume(self, queue: str) -> bool:
-        """Take its jobs up again, at once; False if it was not paused."""
-        row = await STATEMENTS["queue_mark_resumed"].maybe(self._connection, queue_name=queue)
+    async def resume(self, queue: str, *, note: str | None = None) -> bool:
+        """Take its jobs up again, at once; False if it was not paused. The row keeps `note`."""
+        row = await STATEMENTS["queue_mark_resumed"].maybe(
+            self._connection, queue_name=queue, reason=note
+        )
         return row is not None
 
     async def now(self) -> datetime:

@@ -198,6 +198,13 @@ RETURNING id AS worker_id
 INSERT INTO queue.job_workers (name, host, pid, queues) VALUES ($1, $2, $3, $4)
 RETURNING id AS worker_id
 
+-- name: worker_register_again :exec
+-- parameters: worker_id, name, host, pid, queues
+-- Under its id, which its session lock and its jobs have: somebody deleted the row.
+INSERT INTO queue.job_workers (id, name, host, pid, queues) OVERRIDING SYSTEM VALUE
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+
 -- name: worker_lock :one
 -- parameters: worker_id
 -- Held by the session until it ends; the rescue looks for it in pg_locks.
@@ -433,10 +440,10 @@ SET paused_at = coalesce(queue.queue_state.paused_at, excluded.paused_at),
     paused_by = excluded.paused_by, reason = excluded.reason
 
 -- name: queue_mark_resumed :maybe
--- parameters: queue_name
+-- parameters: queue_name, reason
 -- Wakes the workers too. No row when the queue was not paused.
 WITH resumed AS (
-    UPDATE queue.queue_state SET paused_at = NULL
+    UPDATE queue.queue_state SET paused_at = NULL, reason = $2
     WHERE queue_name = $1 AND paused_at IS NOT NULL RETURNING queue_name)
 SELECT r.queue_name AS queue, queue.job_announce(r.queue_name, 'job_inserted', NULL)::text AS told
 FROM resumed r

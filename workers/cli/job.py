@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
+import structlog
 import typer
 
 from db.pool import Pool, acquired
@@ -27,6 +28,8 @@ from workers.cli.output import (
 )
 from workers.cli.queue_session import ago, full_id, note_of, run
 from workers.queue.retention import prune
+
+logger = structlog.get_logger(__name__)
 
 MOST_BY_FILTER = 10_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -207,6 +210,7 @@ def cancel(
 def purge(
     older_than: Annotated[str, typer.Option(help="Ended at least so long ago: 30d, 12h.")],
     status: OfStatus = None,
+    reason: Annotated[str | None, typer.Option(help="Why; written to the log.")] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: JsonFlag = False,
@@ -237,6 +241,8 @@ def purge(
             f"Delete {found} jobs that ended over {older_than} ago?", abort=True, err=True
         )
     deleted = 0 if dry_run or not found else run(delete)
+    if deleted:
+        logger.info("jobs.purged", jobs=deleted, note=note_of("purged", reason))
     if as_json:
         print_json({"found": found, "deleted": deleted, "dry_run": dry_run})
     else:

@@ -66,19 +66,24 @@ def pause(
 
 
 @app.command()
-def resume(queue: Name, as_json: JsonFlag = False) -> None:
+def resume(
+    queue: Name,
+    reason: Annotated[str | None, typer.Option(help="Why; kept with the queue.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Take up the jobs of a paused queue again, at once."""
+    note = note_of("resumed", reason)
 
     async def operation(pool: Pool) -> bool:
         async with acquired(pool) as connection:
-            return await Queues(connection).resume(queue)
+            return await Queues(connection).resume(queue, note=note)
 
     if not run(operation):
         raise CommandError(f"queue {queue} is not paused", ExitCode.CONFLICT)
     if as_json:
         print_json({"queue": queue, "paused": False})
     else:
-        typer.echo(f"{queue} resumed")
+        typer.echo(f"{queue} {note}")
 
 
 async def _read(pool: Pool) -> list[QueueStatus]:

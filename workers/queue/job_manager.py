@@ -72,17 +72,18 @@ class JobQueueManager(manager.JobManager):
     async def register_worker(self) -> int:
         """A row with host and pid, the session lock, and the sweep that goes on until the end."""
         identity = registering.get() or WorkerIdentity()
-        (row,) = await self.connector.run_statement(
-            "worker_register",
-            name=identity.name,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            queues=identity.queues,
-        )
+        registered = {
+            "name": identity.name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "queues": identity.queues,
+        }
+        (row,) = await self.connector.run_statement("worker_register", **registered)
         worker_id = int(row["worker_id"])
         identity.worker_id = worker_id
         presence = Presence(
             worker_id,
+            registered=registered,
             open_connection=lambda: connect(
                 self.connector.url, application_name=f"ytempire worker {worker_id}"
             ),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import asyncpg
@@ -37,6 +37,7 @@ HOLD_SECONDS = 10.0
 class Presence:
     """Keeps one worker present from start() to stop().
 
+    `registered` is what its row says of it, and says again if somebody deletes the row.
     `fetching` is held during every fetch of this worker: a job on its way here must not be taken
     for one whose answer was lost.
     """
@@ -45,6 +46,7 @@ class Presence:
         self,
         worker_id: int,
         *,
+        registered: Mapping[str, Any],
         open_connection: Callable[[], Awaitable[asyncpg.Connection[Any]]],
         claims: Claims,
         wake: Callable[[], None],
@@ -52,6 +54,7 @@ class Presence:
         self.worker_id = worker_id
         self.fetching = asyncio.Lock()
         self.stopping = False
+        self._registered = registered
         self._open_connection = open_connection
         self._claims = claims
         self._wake = wake
@@ -88,7 +91,11 @@ class Presence:
     async def sweep(self) -> None:
         """One round; raises DatabaseError."""
         connection = await self._connect()
-        await STATEMENTS["update_heartbeat"].exec(connection, worker_id=self.worker_id)
+        if not await STATEMENTS["update_heartbeat"].exec(connection, worker_id=self.worker_id):
+            logger.warning("queue.worker_row_missing", worker_id=self.worker_id)
+            await STATEMENTS["worker_register_again"].exec(
+                connection, worker_id=self.worker_id, **self._registered
+            )
         await self._release_strays(connection)
         if self._may_rescue():
             row = await STATEMENTS["worker_rescue"].one(connection)

@@ -96,6 +96,8 @@ def test_absolute_time_keeps_its_zone(ytempire, database):
         (["--queue", ""], "named_queue"),
         (["--at", "tomorrow"], "is not a time"),
         (["--at", "+soon"], "is no duration"),
+        (["--at", "9999-12-31T23:59:59-05:00"], "out of range"),
+        (["--payload", json.dumps({"b": "x" * 1_100_000})], "artifact store"),
     ],
 )
 def test_bad_input_is_refused_and_nothing_is_enqueued(ytempire, database, arguments, says):
@@ -249,7 +251,12 @@ def test_purge_deletes_what_ended_long_ago(ytempire, database):
     insert(database)
     said = ytempire("job", "purge", "--older-than", "30d", "--dry-run", as_json=True)
     assert said == {"found": 2, "deleted": 0, "dry_run": True}
-    ytempire("job", "purge", "--older-than", "30d", "--status", "failed", "--yes")
+    said = ytempire(
+        *("job", "purge", "--older-than", "30d", "--status", "failed", "--yes"),
+        *("--reason", "seen to"),
+    )
+    assert "1 jobs deleted" in said
+    assert "seen to" in said
     ytempire("job", "purge", "--older-than", "30d", "--yes")
     assert database.execute("SELECT count(*) FROM queue.job_queue").fetchone() == (3,)
     ytempire("job", "purge", "--older-than", "soon", code=2)
@@ -279,7 +286,10 @@ def test_queue_status_tells_depth_age_rate_and_pause(ytempire, database):
     assert items["other"]["not_completed_per_minute"] == 0.2
     assert items["idle"]["reason"] == "deploy"
     assert "deploy" in ytempire("queue", "status")
-    ytempire("queue", "resume", "idle")
+    assert "deployed" in ytempire("queue", "resume", "idle", "--reason", "deployed")
+    kept = database.execute("SELECT paused_at, reason FROM queue.queue_state").fetchone()
+    assert kept[0] is None
+    assert kept[1].endswith(": deployed")
     assert "not paused" in ytempire("queue", "resume", "idle", code=4)
     ytempire("queue", "pause", "q" * 41, code=2)
 

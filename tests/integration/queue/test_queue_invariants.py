@@ -319,7 +319,9 @@ def machine(url: str) -> type[RuleBasedStateMachine]:
                     )
                 )
             else:
-                self.runner.run(SQL["queue_mark_resumed"].maybe(self.connection, queue_name=queue))
+                self.runner.run(
+                    SQL["queue_mark_resumed"].maybe(self.connection, queue_name=queue, reason=None)
+                )
 
         # What holds at every step
 

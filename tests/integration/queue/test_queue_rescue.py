@@ -15,6 +15,7 @@ from tests.services.queue_worker import EVENTS, start_worker
 
 # A database that has just started rescues nobody for 15 s.
 RESCUE = 60.0
+LONG_UP = "SELECT pg_postmaster_start_time() < clock_timestamp() - interval '15 s'"
 
 
 @pytest.fixture
@@ -215,6 +216,58 @@ async def test_lost_answer_of_a_fetch_comes_back(pool, app, workers, job):
         lambda: pool.fetchrow("SELECT * FROM queue.job_queue WHERE status = 'completed'")
     )
     assert (row["attempts"], row["crashes"], row["claim"]) == (1, 0, 2)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM queue.job_workers",
+        "UPDATE queue.job_workers SET stopped_at = now()",
+        "UPDATE queue.job_workers SET last_heartbeat = now() - interval '10 s'",
+    ],
+)
+async def test_living_worker_is_not_called_dead_for_what_its_row_says(
+    pool, app, workers, job, statement
+):
+    """Its session holds its lock, and its next heartbeat puts the row right."""
+    gate = asyncio.Event()
+
+    @app.task(name="long")
+    async def long():
+        await gate.wait()
+
+    job_id = await long.defer_async()
+    workers.start(name="first")
+    await eventually(lambda: has_status(job, job_id, "processing"))
+    await eventually(lambda: pool.fetchval(LONG_UP), within=RESCUE)
+    for _ in range(5):  # a heartbeat may come between
+        await pool.execute(statement)
+        assert await pool.fetchval("SELECT rescued FROM queue.job_rescue()") == 0
+    row = await eventually(
+        lambda: pool.fetchrow(
+            """SELECT name, pid, host FROM queue.job_workers
+               WHERE stopped_at IS NULL AND last_heartbeat > now() - interval '3 s'"""
+        )
+    )
+    assert (row["name"], row["pid"]) == ("first", os.getpid())
+    gate.set()
+    await eventually(lambda: has_status(job, job_id, "completed"))
+    assert (await job(job_id))["crashes"] == 0
+
+
+async def test_job_of_an_owner_that_never_was_runs_again(pool, app, workers):
+    ran = []
+
+    @app.task(name="echo")
+    async def echo():
+        ran.append(1)
+
+    await pool.execute(
+        """INSERT INTO queue.job_queue (job_type, status, worker_id, started_at)
+           VALUES ('echo', 'processing', 4711, now())"""
+    )
+    workers.start()
+    await eventually(lambda: bool(ran), within=RESCUE)
 
 
 async def test_scheduled_job_is_taken_up_when_due(pool, app, workers, job):
