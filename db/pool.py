@@ -23,6 +23,13 @@ else:  # asyncpg's classes are generic in the stubs only
     Connection = asyncpg.Connection | PoolConnectionProxy
 
 COMMAND_TIMEOUT_SECONDS = 60.0
+# A process that was stopped within a transaction holds its rows until the server ends it.
+IDLE_IN_TRANSACTION_SECONDS = 30
+SESSION = {
+    "timezone": "UTC",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
+}
 CONNECT_TIMEOUT_SECONDS = 10.0
 
 
@@ -64,7 +71,7 @@ async def open_pool(
             reset=_keep_session,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=COMMAND_TIMEOUT_SECONDS,
-            server_settings={"application_name": application_name, "timezone": "UTC", "jit": "off"},
+            server_settings={"application_name": application_name, **SESSION},
         )
 
 
@@ -75,7 +82,7 @@ async def connect(url: str, *, application_name: str = "ytempire") -> asyncpg.Co
             url,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=COMMAND_TIMEOUT_SECONDS,
-            server_settings={"application_name": application_name, "timezone": "UTC", "jit": "off"},
+            server_settings={"application_name": application_name, **SESSION},
         )
         try:
             await prepare_connection(connection)

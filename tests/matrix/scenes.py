@@ -41,6 +41,7 @@ from workers.queue.worker import run_worker
 from workers.runs.reconcile import reconcile
 from workers.runtime import Runtime
 from workers.settings import Settings
+from workers.tasks.names import EXTRAS
 
 LONG_AGO = timedelta(hours=1)
 LET_GO = """
@@ -204,7 +205,10 @@ class Scene:
             if worker.code is not None:
                 assert worker.code == -signal.SIGKILL, self.log()
                 return True
-            stat = Path(f"/proc/{worker.pid}/stat").read_text()
+            try:
+                stat = Path(f"/proc/{worker.pid}/stat").read_text()
+            except FileNotFoundError:
+                return False  # it has gone this very moment, and its code is on the way
             return stat.rpartition(") ")[2].startswith("T")
 
         await eventually(down, within=60)
@@ -226,7 +230,8 @@ class Scene:
         await self.execute("SELECT queue.job_rescue()")
 
     async def recorded(self) -> None:
-        """Until the stage is recorded and its successor is queued, or the run is complete."""
+        """Until the stage is recorded, what its upload left to a job of its own is done, and its
+        successor is queued or the run is complete."""
 
         async def done() -> bool:
             state = await self.state()
@@ -236,12 +241,19 @@ class Scene:
             if state["resting"]:
                 await self.execute(SETTLE)
                 await self.let_go()
-            return bool(state["step"] == "success")
+            return bool(state["step"] == "success") and not await self.dressing()
 
         try:
             await eventually(done, within=90)
         except TimeoutError:
             raise AssertionError((dict(await self.state()), await self.jobs())) from None
+
+    async def dressing(self) -> bool:
+        """Whether extras of a published video wait for the job that adds them."""
+        return any(
+            job["job_type"] == EXTRAS and job["status"] in ("pending", "processing")
+            for job in await self.jobs()
+        )
 
     async def let_go(self) -> None:
         """Whatever waits of the stage is due now."""

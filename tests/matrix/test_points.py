@@ -58,11 +58,13 @@ def faults_at(stage: StageName, point: Point, action: str) -> list[Fault]:
 
 async def judge_cell(scene: Scene, cell: Cell) -> None:
     """OpenAI cannot be asked for a response whose id nobody heard: it may be paid once more. The
-    address of a session is lost with the answer that has it."""
-    unheard = cell.stage is StageName.SCRIPT and cell.fault.point == Point.AFTER_SEND
-    await judge(
-        scene, paid_again=int(unheard), sessions=1 + (cell.fault.operation == "open_upload")
-    )
+    address of a session is lost with the answer that has it, and a worker that wakes between its
+    intent and the announcement announces an upload once more: an empty session, never a video."""
+    fault = cell.fault
+    unheard = cell.stage is StageName.SCRIPT and fault.point == Point.AFTER_SEND
+    woken = fault.action == "freeze" and fault.point == Point.AFTER_INTENT
+    sessions = 1 + (fault.operation == "open_upload" or woken)
+    await judge(scene, paid_again=int(unheard), sessions=sessions)
 
 
 @pytest.mark.parametrize("cell", cells("raise", "timeout"))

@@ -25,4 +25,5 @@ async def judge(scene: Scene, *, paid_again: int = 0, sessions: int = 1) -> None
     if scene.stage is StageName.UPLOAD:
         assert len(scene.vendors.youtube.asked("videos.insert")) <= sessions
         assert all(len(tracks) == 1 for tracks in scene.world.captions.values())
-        assert len(scene.world.playlists["PL_1"]) == 1
+        playlist = scene.world.playlists["PL_1"]
+        assert len(playlist) == 1, (playlist, dict(state), await scene.jobs(), scene.log())
