@@ -64,7 +64,7 @@ async def judge_cell(scene: Scene, cell: Cell) -> None:
     unheard = cell.stage is StageName.SCRIPT and fault.point == Point.AFTER_SEND
     woken = fault.action == "freeze" and fault.point == Point.AFTER_INTENT
     sessions = 1 + (fault.operation == "open_upload" or woken)
-    await judge(scene, paid_again=int(unheard), sessions=sessions)
+    await judge(scene, paid_again=int(unheard), sessions=sessions, woken=woken)
 
 
 @pytest.mark.parametrize("cell", cells("raise", "timeout"))
