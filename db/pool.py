@@ -123,7 +123,12 @@ async def transaction(pool: Pool) -> AsyncIterator[PoolConnection]:
             # connection that broke was taken from the pool already.
             try:
                 await scope.rollback()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                OSError,
+            ):
                 with suppress(asyncpg.InterfaceError):
                     connection.terminate()
             ours = translate(error)

@@ -185,7 +185,7 @@ def test_revoked_account_waits_and_goes_on_once_it_is_authorised_anew(
     assert CANARY not in told
     shown = line.json("run", "show", run)
     assert shown["status"] == "waiting"
-    assert "ytempire account add" in shown["error"]
+    assert "ytempire account authorize" in shown["error"]
     assert line.json("account", "show", "one@example.org")["state"] == "needs_reauth"
 
     fresh = canary_account(youtube, "UC_own")

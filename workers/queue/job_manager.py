@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -38,8 +39,11 @@ from workers.queue.translation import to_column_priority
 
 logger = structlog.get_logger(__name__)
 
+START_PATIENCE_SECONDS = 30.0
 FETCH_PATIENCE_SECONDS = 10.0
 STOPPING_PATIENCE_SECONDS = 10.0
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -69,8 +73,18 @@ class JobQueueManager(manager.JobManager):
 
     # Workers
 
+    async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
+        """A worker's first statement, which it repeats for a while when the database is away."""
+        return await _repeated(
+            lambda: super(JobQueueManager, self).prune_stalled_workers(seconds_since_heartbeat),
+            "queue.start_failed",
+            patience=START_PATIENCE_SECONDS,
+        )
+
     async def register_worker(self) -> int:
-        """A row with host and pid, the session lock, and the sweep that goes on until the end."""
+        """A row with host and pid, the session lock, and the sweep that goes on until the end.
+
+        A database that is away is waited for; ConnectorException when it does not come back."""
         identity = registering.get() or WorkerIdentity()
         registered = {
             "name": identity.name,
@@ -78,7 +92,11 @@ class JobQueueManager(manager.JobManager):
             "pid": os.getpid(),
             "queues": identity.queues,
         }
-        (row,) = await self.connector.run_statement("worker_register", **registered)
+        (row,) = await _repeated(
+            lambda: self.connector.run_statement("worker_register", **registered),
+            "queue.start_failed",
+            patience=START_PATIENCE_SECONDS,
+        )
         worker_id = int(row["worker_id"])
         identity.worker_id = worker_id
         presence = Presence(
@@ -90,10 +108,14 @@ class JobQueueManager(manager.JobManager):
             claims=self.claims,
             wake=self.connector.wake,
         )
-        try:
-            await presence.start()
-        except DatabaseError as error:
-            raise exceptions.ConnectorException(str(error)) from error
+
+        async def show() -> None:
+            try:
+                await presence.start()
+            except DatabaseError as error:
+                raise exceptions.ConnectorException(str(error)) from error
+
+        await _repeated(show, "queue.start_failed", patience=START_PATIENCE_SECONDS)
         self._presences[worker_id] = presence
         return worker_id
 
@@ -339,16 +361,30 @@ class JobQueueManager(manager.JobManager):
         self, job: jobs.Job, periodic_id: str, defer_timestamp: int
     ) -> int | None:
         """Repeated while the database is away: a failure here would stop the worker."""
-        attempt = 0
-        while True:
-            try:
-                return await super().defer_periodic_job(job, periodic_id, defer_timestamp)
-            except exceptions.ConnectorException as error:
-                if not is_passing(error):
-                    raise
-                logger.warning("queue.periodic_failed", task=job.task_name, error=str(error))
-                await asyncio.sleep(pause_before(attempt))
-                attempt += 1
+        return await _repeated(
+            lambda: super(JobQueueManager, self).defer_periodic_job(
+                job, periodic_id, defer_timestamp
+            ),
+            "queue.periodic_failed",
+            task=job.task_name,
+        )
+
+
+async def _repeated(
+    call: Callable[[], Awaitable[T]], event: str, *, patience: float = math.inf, **about: object
+) -> T:
+    """What `call` returns, once the database answers. After `patience` seconds its error leaves."""
+    deadline = time.monotonic() + patience
+    attempt = 0
+    while True:
+        try:
+            return await call()
+        except exceptions.ConnectorException as error:
+            if not is_passing(error) or time.monotonic() > deadline:
+                raise
+            logger.warning(event, error=str(error), attempt=attempt, **about)
+            await asyncio.sleep(pause_before(attempt))
+            attempt += 1
 
 
 def is_passing(error: exceptions.ConnectorException) -> bool:

@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 from procrastinate import connector
 
-from db.errors import DatabaseError
+from db.errors import DatabaseError, translated
 from db.statements import load
 
 logger = structlog.get_logger(__name__)
@@ -69,16 +69,12 @@ class Listener:
                 attempt += 1
                 continue
             try:
-                await self._listen(connection)
-                attempt = 0
-                await self._catch_up(connection)
-                await self._dispatch(connection)
-            except (
-                DatabaseError,
-                OSError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-            ) as error:
+                with translated():  # all that a cut connection makes the driver raise
+                    await self._listen(connection)
+                    attempt = 0
+                    await self._catch_up(connection)
+                    await self._dispatch(connection)
+            except DatabaseError as error:
                 logger.warning("queue.listen_lost", error=str(error))
                 await asyncio.sleep(pause_before(attempt))
                 attempt += 1

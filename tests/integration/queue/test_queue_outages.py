@@ -9,16 +9,20 @@ import asyncpg
 import psycopg
 import pytest
 
-from db.pool import open_pool
+from db.errors import Unavailable
+from db.pool import connect, open_pool
 from tests.integration.queue.test_queue_rescue import at_least, events, is_equal, put
 from tests.services.postgres import SessionFolder
 from tests.services.queue_fixtures import eventually
 from tests.services.queue_postgres import MortalServer
 from tests.services.queue_worker import EVENTS, start_worker
+from workers.queue import job_manager
 from workers.queue.completion import record
+from workers.queue.listening import Listener
 from workers.queue.outcomes import Finish
 
 LONG = 90.0
+CUTS = 80  # a tenth of a second apart
 
 
 @pytest.fixture
@@ -91,8 +95,7 @@ async def test_terminated_backends_lose_nothing(pool, database_url, start):
     for _ in range(40):
         await put(pool, "work", payload={"seconds": 0.01}, max_attempts=None)
     own = await pool.fetchval("SELECT pg_backend_pid()")
-
-    async def done():
+    for _ in range(CUTS):
         await pool.execute(
             """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -100,17 +103,80 @@ async def test_terminated_backends_lose_nothing(pool, database_url, start):
             own,
         )
         await asyncio.sleep(0.1)
-        return await pool.fetchval(
-            "SELECT count(*) = $1 FROM queue.job_queue WHERE status = 'completed'", links + 40
-        )
 
-    await eventually(done, within=LONG)
+    async def statuses():
+        return dict(await pool.fetch("SELECT status, count(*) FROM queue.job_queue GROUP BY 1"))
+
+    await eventually(lambda: is_equal(statuses(), {"completed": links + 40}), within=LONG)
     assert worker.poll() is None
     chain = await pool.fetchval(
         """SELECT count(*) FROM events e JOIN queue.job_queue j ON j.id = e.job_id
            WHERE j.job_type = 'chain' AND e.event = 'end'"""
     )
     assert chain == links
+
+
+class Torn:
+    """A connection as a cut in the middle of a statement leaves it to the driver: its next
+    statement is no error of the server, nor of the interface."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    async def add_listener(self, *_):
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation is on")
+
+
+async def test_listener_goes_on_after_a_connection_in_a_state_of_its_own(database_url):
+    opened = []
+    told = asyncio.Event()
+
+    async def open_connection():
+        opened.append(await connect(database_url))
+        return Torn(opened[0]) if len(opened) == 1 else opened[-1]
+
+    async def tell(*, channel, payload):
+        told.set()
+
+    listener = Listener(
+        open_connection=open_connection,
+        channels=("procrastinate_any_job",),
+        on_notification=tell,
+        on_receipt=lambda: None,
+    )
+    listening = asyncio.create_task(listener.run())
+    async with asyncio.timeout(LONG):
+        await told.wait()
+    assert len(opened) == 2
+    assert opened[0].is_closed()
+    assert not listening.done()
+    listening.cancel()
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+async def test_worker_whose_first_connections_are_cut_starts_all_the_same(
+    app, workers, job, monkeypatch, failures
+):
+    @app.task(name="easy")
+    async def easy():
+        pass
+
+    calls = []
+
+    async def cut(*arguments, **named):
+        calls.append(named)
+        if len(calls) <= failures:
+            raise Unavailable("the database did not answer: connection was closed")
+        return await connect(*arguments, **named)
+
+    monkeypatch.setattr(job_manager, "connect", cut)
+    job_id = await easy.defer_async()
+    await workers.drain()
+    assert (await job(job_id))["status"] == "completed"
+    assert len(calls) == failures + 1
 
 
 async def test_worker_waits_out_exhausted_connections(server, start):
