@@ -13,20 +13,17 @@ from pipeline.failpoints import Point
 
 # An answer may be on its way into the spool for so long after the service has sent it.
 HANDOVER_SECONDS = 2.0
-# A worker that is hurt may have asked, and a stopped one may ask when it wakes.
-CALL_SECONDS = 30.0
-ON_ITS_WAY = (Point.AFTER_INTENT, Point.AFTER_SEND)
+# A request may be on its way to the service for so long after its sender was killed.
+SENDING_SECONDS = 1.0
 LOOKED_UP = "PaidElevenLabs"
 
 
 @dataclasses.dataclass(frozen=True)
 class Hurt:
-    """What was done to a worker. `point` is None for a kill at a random moment; `woke`: it was
-    stopped, and went on later."""
+    """What was done to a worker. `point` is None for a kill at a random moment."""
 
     at: float
     point: str | None
-    woke: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,15 +138,11 @@ def _judge_payments(entries: list[dict[str, Any]], expected: Expected, verdict: 
 
 def _in_flight(call: dict[str, Any], expected: Expected) -> bool:
     """Whether its caller was hurt before it could keep the answer, or never got one, and the
-    service cannot be asked. ElevenLabs can; only a stopped worker may have sent after that."""
-    blows = expected.hurt.get(call["worker"], [])
+    service cannot be asked, as ElevenLabs can."""
     if call["service"] == LOOKED_UP:
-        blows = [blow for blow in blows if blow.woke]
-    elif call["cut"]:
-        return True
-    return any(
-        blow.at < call["at"] + HANDOVER_SECONDS
-        and blow.at > call["at"] - CALL_SECONDS
-        and (blow.point is None or blow.point in ON_ITS_WAY)
-        for blow in blows
+        return False
+    return bool(call["cut"]) or any(
+        call["at"] - SENDING_SECONDS < blow.at < call["at"] + HANDOVER_SECONDS
+        and (blow.point is None or blow.point == Point.AFTER_SEND)
+        for blow in expected.hurt.get(call["worker"], [])
     )

@@ -238,7 +238,7 @@ class Show:
         for line in lines[len(self.fired) :]:
             entry = json.loads(line)
             self.fired.append(entry)
-            blow = Hurt(entry["at"], entry["point"], entry["action"] == "freeze")
+            blow = Hurt(entry["at"], entry["point"])
             self._hurt[self._numbers[entry["pid"]]].append(blow)
             fault = Fault(**{name: entry[name] for name in FAULT_FIELDS})
             if fault in self._planned:
@@ -273,7 +273,7 @@ class Show:
             return
         victim = self._chance.choice(sorted(unhurt))
         self._workers[victim].kill()
-        self._hurt[self._numbers[victim]].append(Hurt(time.time(), None, woke=False))
+        self._hurt[self._numbers[victim]].append(Hurt(time.time(), None))
         self.killed_at_random += 1
 
     def _restart_database(self) -> None:

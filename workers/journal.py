@@ -1,6 +1,7 @@
 """The upload journal on `video_uploads`: each entry is a commit, under the step's fence."""
 
 import secrets
+import time
 from collections.abc import Mapping
 from typing import Any, TypedDict
 from uuid import UUID
@@ -17,6 +18,8 @@ from pipeline.hosting import Publication, UploadRecord
 from workers.secrets import SecretKeys
 
 MARKER_BYTES = 12
+# A beginning that is older is checked again; whoever was stopped for a lease is 30 times as old.
+STALE_SECONDS = 1.0
 
 
 class CommittedJournal:
@@ -50,9 +53,14 @@ class CommittedJournal:
         return self._published_before
 
     async def begin(self, sha256: str, size_bytes: int) -> UploadRecord:
-        """See `UploadJournal`. Raises `Rejected` when the file is not the one being uploaded."""
+        """See `UploadJournal`. Raises `Rejected` when the file is not the one being uploaded, and
+        `LostClaim` when somebody else has the step, be it since this worker was stopped."""
+        began = time.monotonic()
         record = await self._begin(sha256, size_bytes)
         await reach(Point.AFTER_INTENT, StageName.UPLOAD)
+        if time.monotonic() - began > STALE_SECONDS:
+            async with transaction(self._pool) as connection:
+                await self._own(connection)
         return record
 
     async def _begin(self, sha256: str, size_bytes: int) -> UploadRecord:

@@ -63,7 +63,7 @@ class LedgerOptions:
     side gave up on it. After `tries` attempts that nobody can tell the end of, a person must.
     `lookups` that fail count as one that cannot tell; `lookup_wait` lies between them. An outcome
     waits `patience` for a database that is away. An intent older than `stale` is checked again
-    before the call.
+    right before the call: whoever was stopped in between for as long as a lease is much older.
     """
 
     margin: float = 60.0
@@ -72,7 +72,7 @@ class LedgerOptions:
     lookups: int = 5
     lookup_wait: float = 30.0
     patience: float = 600.0
-    stale: float = 5.0
+    stale: float = 1.0
 
 
 class CommittedCalls:
@@ -207,10 +207,10 @@ class CommittedCalls:
             number=number,
             settles_after=request.patience + self._options.margin,
         )
+        await reach(Point.AFTER_INTENT, self._holder.stage)
         if time.monotonic() - began > self._options.stale:
             # Stopped in between for long: somebody else may be at it by now.
             await self._book.assert_owned()
-        await reach(Point.AFTER_INTENT, self._holder.stage)
         return await self._under_way.finish(self._send(call, call_id, settle_at))
 
     async def _send(self, call: PaidCall, call_id: UUID, settle_at: datetime) -> Answered:
