@@ -1,8 +1,8 @@
 """Where callbacks may go: rules for the text of an address, and for what its name resolves to.
 
-With `YTEMPIRE_CALLBACK_ALLOW`, callbacks go to the listed `host:port` and nowhere else; a listed
-one may speak plain HTTP and may have a private address. Without it they go to public https
-addresses on port 443.
+Callbacks go to what `YTEMPIRE_CALLBACK_ALLOW` lists and nowhere else: a `host:port`, which may
+speak plain HTTP and may have a private address, or `public`, every public https address on port
+443.
 
 Texts are compared, never repaired: what two programs could read in two ways is refused.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 VARIABLE = "YTEMPIRE_CALLBACK_ALLOW"
+PUBLIC = "public"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 LONGEST_NAME = 253
 
@@ -62,7 +63,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRules:
-    """`allow` holds `host:port` as `read_place` writes them; empty: public https addresses only."""
+    """`allow` holds what `read_place` has read: `host:port`, or `public` for every public https
+    address; empty: nowhere."""
 
     allow: Collection[str] = ()
 
@@ -72,11 +74,11 @@ class CallbackRules:
         place = target.place
         if place in self.allow:
             return replace(target, listed=True)
-        if self.allow:
-            raise RefusedAddress(f"{place} is not in {VARIABLE}")
+        if PUBLIC not in self.allow:
+            raise RefusedAddress(f"{place} is not in {VARIABLE}, which says where callbacks go")
         if target.scheme != "https" or target.port != DEFAULT_PORTS["https"]:
             raise RefusedAddress(
-                f"only https on port 443 is taken, unless {VARIABLE} lists {place}"
+                f"of what {VARIABLE} does not list, only https on port 443 is taken; list {place}"
             )
         literal = _literal(target.host)
         if literal is None and "." not in target.host:
@@ -87,10 +89,12 @@ class CallbackRules:
 
 
 def read_place(text: str) -> str:
-    """`host:port` as it is compared: in small letters. Raises `RefusedAddress`."""
+    """`host:port` as it is compared, in small letters, or `public`. Raises `RefusedAddress`."""
+    if text.strip().lower() == PUBLIC:
+        return PUBLIC
     host, colon, port = text.strip().lower().rpartition(":")
     if not colon or not _PORT.fullmatch(port) or int(port) > 65535:
-        raise RefusedAddress(f"{text!r} is not host:port, such as n8n.internal:5678")
+        raise RefusedAddress(f"{text!r} is not host:port, such as n8n.internal:5678, nor {PUBLIC}")
     return f"{_bracketed(_host(host))}:{port}"
 
 

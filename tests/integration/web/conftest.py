@@ -53,7 +53,7 @@ def service(
             url, data_dir, "all", *SCOPES, "--signing-secret", "--rate-limit=100000"
         )
         reader = key_of(url, data_dir, "reader", "--scope", "runs:read")
-        with serving(url, data_dir) as address:
+        with serving(url, data_dir, YTEMPIRE_CALLBACK_ALLOW="public") as address:
             yield Service(
                 address, url, data_dir, everything["key"], reader["key"],
                 everything["signing_secret"],

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from workers.callbacks import client as callback_client
 from workers.callbacks.client import CallbackSender, PinnedBackend, Unreachable
-from workers.callbacks.rules import CallbackRules, RefusedAddress, Target
+from workers.callbacks.rules import PUBLIC, CallbackRules, RefusedAddress, Target
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -120,7 +120,7 @@ async def test_odd_notation_that_the_system_would_resolve_is_refused(host: str) 
     """The system's resolver takes these for loopback; the text is refused, and so is the answer."""
     assert socket.gethostbyname(host) == "127.0.0.1"
     with pytest.raises(RefusedAddress):
-        CallbackRules().check(f"https://{host}/")
+        CallbackRules((PUBLIC,)).check(f"https://{host}/")
     with pytest.raises(RefusedAddress, match="not public"):
         await send(CallbackSender(), target_of(443, listed=False, host=host, scheme="https"))
 

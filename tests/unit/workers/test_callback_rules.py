@@ -4,9 +4,15 @@ from ipaddress import ip_address
 
 import pytest
 
-from workers.callbacks.rules import CallbackRules, RefusedAddress, is_public, read_place
+from workers.callbacks.rules import (
+    PUBLIC,
+    CallbackRules,
+    RefusedAddress,
+    is_public,
+    read_place,
+)
 
-OPEN = CallbackRules()
+OPEN = CallbackRules((PUBLIC,))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +116,20 @@ def test_list_is_the_exception_and_the_limit() -> None:
     ):
         with pytest.raises(RefusedAddress):
             rules.check(url)
+
+
+def test_without_a_list_nothing_is_called() -> None:
+    for url in ("https://example.com/", "http://127.0.0.1:5678/", "https://93.184.216.34/a"):
+        with pytest.raises(RefusedAddress, match="is not in YTEMPIRE_CALLBACK_ALLOW"):
+            CallbackRules().check(url)
+
+
+def test_list_may_hold_a_place_inside_and_everything_public() -> None:
+    rules = CallbackRules((read_place(" Public "), read_place("n8n.internal:5678")))
+    assert rules.check("http://n8n.internal:5678/").listed
+    assert not rules.check("https://example.com/").listed
+    with pytest.raises(RefusedAddress, match="only https on port 443"):
+        rules.check("http://n8n.internal:5679/")
 
 
 @pytest.mark.parametrize("text", ["n8n", "n8n:", "n8n:0", "n8n:70000", ":80", "127.1:80", "a b:1"])
