@@ -5,7 +5,7 @@ docstring. Adapters translate their vendor's errors at their edge and do not inh
 `workers.runtime` is where mypy compares them.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -54,8 +54,14 @@ class TrendSource(Protocol):
 class ScriptWriter(Protocol):
     """Turns a topic and its facts into a script."""
 
-    async def write(self, topic: Topic, channel: Channel) -> Paid[Script]:
-        """Write one script; every sentence that states something names the fact it rests on."""
+    async def write(
+        self, topic: Topic, channel: Channel, *, notes: Sequence[str] = ()
+    ) -> Paid[Script]:
+        """Write one script; every sentence that states something names the fact it rests on.
+
+        `notes` say why earlier scripts of this run were turned down, oldest first: the new one is
+        another than without them.
+        """
         ...
 
 

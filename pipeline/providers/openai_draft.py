@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,8 @@ from pipeline.stages.topic_text import (
 
 LONGEST_SCRIPT_WORDS = 1_500
 ECHO_WORDS = 8
+NOTES = 5
+NOTE_CHARACTERS = 2_000  # as long as a reason may be
 
 INSTRUCTIONS = """\
 You write the scripts of short, factual videos. The user's message holds one JSON document between
@@ -40,6 +42,8 @@ no markup, no emoji.
 - title: at most 90 characters, true to the content. description: two to four sentences. tags: five
   to twelve, one to three words each, without commas; the first names what the film is about, as one
   would look for pictures of it. thumbnail_text: at most five words.
+- editor_notes, when there are any, tell what the channel's editor found wrong with earlier
+  versions, the latest last. Write one without these faults, within all of the rules above.
 - Never write an address, a link, an e-mail address or a telephone number anywhere, nor the signs
   < and >.
 """
@@ -87,10 +91,10 @@ class Draft(_Answer):
     thumbnail_text: str
 
 
-def request_text(topic: Topic, channel: Channel) -> str:
-    """The topic as delimited data. Angle brackets are escaped, so that nothing in it can look like
-    the end of the data."""
-    document = {
+def request_text(topic: Topic, channel: Channel, notes: Sequence[str] = ()) -> str:
+    """The topic as delimited data, with the last notes of an editor. Angle brackets are escaped, so
+    that nothing in it can look like the end of the data."""
+    document: dict[str, object] = {
         "topic": _capped(topic.topic, TOPIC_CHARACTERS),
         "facts": [
             {"index": index, "text": _capped(fact, FACT_CHARACTERS)}
@@ -100,6 +104,8 @@ def request_text(topic: Topic, channel: Channel) -> str:
         "language": topic.language,
         "channel": _capped(channel.name, TOPIC_CHARACTERS),
     }
+    if notes:
+        document["editor_notes"] = [_capped(note, NOTE_CHARACTERS) for note in notes[-NOTES:]]
     text = json.dumps(document, ensure_ascii=False, indent=1)
     return (
         f"<data>\n{text.replace('<', chr(92) + 'u003c').replace('>', chr(92) + 'u003e')}\n</data>"

@@ -29,7 +29,9 @@ class OpenAIWriter:
         self._options = options
         self._calls = calls
 
-    async def write(self, topic: Topic, channel: Channel) -> Paid[Script]:
+    async def write(
+        self, topic: Topic, channel: Channel, *, notes: Sequence[str] = ()
+    ) -> Paid[Script]:
         """Write one script: one call, and one more when its answer is not usable.
 
         A refusal of the model, and a second unusable answer, are `Rejected`. Every error carries
@@ -41,7 +43,7 @@ class OpenAIWriter:
                 " rests on one: give it facts"
             )
         conversation: list[dict[str, Any]] = [
-            {"role": "user", "content": request_text(topic, channel)}
+            {"role": "user", "content": request_text(topic, channel, notes)}
         ]
         charges: list[Charge] = []
         problem = ""

@@ -52,8 +52,11 @@ class _Choice:
 class TemplateWriter:
     """A script writer over templates in English, Spanish, German, French and Portuguese."""
 
-    async def write(self, topic: Topic, channel: Channel) -> Paid[Script]:
-        """Write the script; `Rejected` without facts or in a language without templates."""
+    async def write(
+        self, topic: Topic, channel: Channel, *, notes: Sequence[str] = ()
+    ) -> Paid[Script]:
+        """Write the script, phrased anew for each of the notes, which are not understood;
+        `Rejected` without facts or in a language without templates."""
         phrases = _phrases(topic.language)
         if not any(_spoken(fact) for fact in topic.facts):
             raise Rejected(
@@ -61,7 +64,7 @@ class TemplateWriter:
                 " that it cannot ground: give it facts (the facts column of the topics file, or"
                 " --facts), or choose another writer with YTEMPIRE_SCRIPT_PROVIDER"
             )
-        choice = _Choice(f"{topic.topic}|{channel.id}")
+        choice = _Choice("|".join([topic.topic, str(channel.id), *notes]))
         facts = _chosen(topic.topic, topic.facts, phrases)
         script = Script(
             title=_title(topic, len(facts), phrases, choice),

@@ -1,5 +1,6 @@
 """The second stage: write the script and hold it to what it rests on and to YouTube's limits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.domain import Channel, Charge, Script, Topic
@@ -18,11 +19,15 @@ class Scripted:
     charges: tuple[Charge, ...]
 
 
-async def write_script(topic: Topic, *, channel: Channel, writer: ScriptWriter) -> Scripted:
-    """Have the script written; raises `Rejected` when it names facts that are not there, has
-    nothing to say, or carries metadata that YouTube would refuse. The error carries what the
-    writing cost."""
-    paid = await writer.write(topic, channel)
+async def write_script(
+    topic: Topic, *, channel: Channel, writer: ScriptWriter, notes: Sequence[str] = ()
+) -> Scripted:
+    """Have the script written, with the `notes` on those that were turned down.
+
+    Raises `Rejected` when it names facts that are not there, has nothing to say, or carries
+    metadata that YouTube would refuse. The error carries what the writing cost.
+    """
+    paid = await writer.write(topic, channel, notes=notes)
     try:
         check_script(paid.value, topic)
     except StageError as error:

@@ -164,7 +164,7 @@ async def test_plain_insert_with_an_unknown_channel_fails_with_a_reason(line: Li
     assert line.json("run", "list")["items"] == []
 
 
-def test_review_channel_publishes_nothing_before_it_is_approved(line: Line) -> None:
+async def test_review_channel_publishes_nothing_before_it_is_approved(line: Line) -> None:
     line.add_small_channel("small", "--review")
     run = line.start_small_run()
     line.run("worker", "--until-idle")
@@ -174,6 +174,12 @@ def test_review_channel_publishes_nothing_before_it_is_approved(line: Line) -> N
     assert f"run approve {run}" in waiting["error"]
     assert not published(line)
 
+    said = "SELECT script FROM video_content"
+    first = await _value(line, said)
+    line.run("run", "reject", run, "--reason", "too dry", "--to-step", "script")
+    line.run("worker", "--until-idle")
+    assert await _value(line, said) != first
+    assert line.json("run", "show", run)["status"] == "waiting"
     line.run("run", "approve", run[:8])
     line.run("worker", "--until-idle")
     assert line.json("run", "show", run)["status"] == "success"

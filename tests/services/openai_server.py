@@ -28,8 +28,11 @@ USAGE_COST = "0.006330"  # gpt-6-sol: 500 x 2 + 400 x 0.20 + 100 x 2.50 + 500 x 
 
 
 def script(data: dict[str, Any]) -> dict[str, Any]:
-    """A good script about the data of a request: every fact told in its own words."""
+    """A good script about the data of a request: every fact told in its own words, and another
+    ending for each note of the editor."""
     facts = data["facts"]
+    takes = len(data.get("editor_notes", []))
+    thanks = f"Thank you for watching take {takes + 1}." if takes else "Thank you for watching."
     return {
         "hook": [
             {"text": "Here is something few people know.", "fact": None},
@@ -45,7 +48,7 @@ def script(data: dict[str, Any]) -> dict[str, Any]:
             }
             for number, fact in enumerate(facts[1:] or facts, start=1)
         ],
-        "outro": [{"text": "Thank you for watching.", "fact": None}],
+        "outro": [{"text": thanks, "fact": None}],
         "title": f"What nobody told you about {data['topic'][:50]}",
         "description": f"A short film about {data['topic'][:100]}.",
         "tags": ["science", "short film"],

@@ -19,6 +19,8 @@ from workers.runs.retry import begin_again, step_of
 from workers.runs.starting import NotWaiting, RunConflict
 from workers.runs.upload_ending import UploadLeft, let_go
 
+_BACK_TO_WRITE = (StageName.TREND_PICK, StageName.SCRIPT)
+
 
 async def cancel_run(
     connection: Connection, execution_id: UUID, *, by: str, reason: str | None = None
@@ -70,6 +72,12 @@ async def reject_run(
         step_id=step.id,
         rejection={"reason": reason, "by": by, "at": datetime.now(UTC).isoformat()},
     )
+
+
+async def notes_on_script(connection: Connection, execution_id: UUID) -> list[str]:
+    """Why people sent the run back to have its script written anew, oldest first."""
+    rejections = await RunControl(connection).list_rejections(execution_id=execution_id)
+    return [said.reason for said in rejections if said.step_name in _BACK_TO_WRITE]
 
 
 def _said(what: str, by: str, reason: str | None) -> str:

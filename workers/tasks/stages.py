@@ -38,6 +38,7 @@ from workers.execution import Claim, Performance, StageRunner, perform
 from workers.extras import afflict_all, enqueue_waiting, log_bugs
 from workers.journal import CommittedJournal
 from workers.queue.outcomes import EndJob, Fail, Snooze
+from workers.runs.control import notes_on_script
 from workers.runs.starting import RunRequest, asked_of, parse_request, start_run_once
 from workers.runtime import Runtime
 from workers.topics import CANDIDATES, NO_REPEAT_DAYS
@@ -124,9 +125,10 @@ def _calls(runtime: Runtime, claim: Claim) -> CallLedger:
 async def write(runtime: Runtime, claim: Claim) -> Performance:
     """script: what is said, and the metadata around it."""
     picked = claim.output(StageName.TREND_PICK, TrendPick)
-    scripted = await write_script(
-        picked.topic, channel=claim.channel, writer=runtime.writer_for(_calls(runtime, claim))
-    )
+    async with transaction(runtime.pool) as connection:
+        notes = await notes_on_script(connection, claim.execution.id)
+    writer = runtime.writer_for(_calls(runtime, claim))
+    scripted = await write_script(picked.topic, channel=claim.channel, writer=writer, notes=notes)
     script = scripted.script
 
     async def record(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """Stand-ins for our own ports, with the semantics that the ports promise."""
 
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -64,7 +65,9 @@ CUT = Cut(
 class FakeWriter:
     script: Script
 
-    async def write(self, topic: Topic, channel: Channel) -> Paid[Script]:
+    async def write(
+        self, topic: Topic, channel: Channel, *, notes: Sequence[str] = ()
+    ) -> Paid[Script]:
         return Paid(self.script, (CHARGE,))
 
 
