@@ -113,3 +113,39 @@ async def test_google_that_cannot_be_reached_is_an_error(desk: Desk) -> None:
         root = gone.root
     desk.settings = desk.settings.model_copy(update={"google_api_root": root})
     assert any("cannot be reached" in message for _, message in await desk.told())
+
+
+async def test_grants_near_their_end_and_tokens_nobody_renews_are_told(desk: Desk) -> None:
+    await add(desk)
+    await desk.pool.execute(
+        "UPDATE youtube_accounts SET grant_expires_at = now() + interval '50 hours'"
+    )
+    assert (Level.WARNING, True) in [
+        (level, "the grant of one@example.org ends in 2 d" in message)
+        for level, message in await desk.told()
+    ]
+    await desk.pool.execute(
+        "UPDATE youtube_accounts SET grant_expires_at = NULL,"
+        " token_expires_at = now() - interval '3 days'"
+    )
+    assert any("was not renewed for 3 d" in message for _, message in await desk.told())
+
+
+async def test_project_near_its_limit_and_channel_split_over_projects_are_told(
+    desk: Desk,
+) -> None:
+    await add(desk)
+
+    async def warned() -> list[str]:
+        return [message for level, message in await desk.told() if level is Level.WARNING]
+
+    assert await warned() == []
+    await desk.pool.execute("UPDATE quota_usage SET used = 8000")
+    assert any("has 2,000 of 10,000 units" in message for message in await warned())
+    await desk.pool.execute(
+        "WITH a AS (INSERT INTO youtube_accounts (email, channel_id, quota_project_id, credentials,"
+        " state) VALUES ('two@example.org', 'UC_own', 'other', '{}', 'suspended') RETURNING id)"
+        " INSERT INTO channel_accounts (channel_id, youtube_account_id)"
+        " SELECT c.id, a.id FROM channels c, a"
+    )
+    assert any("has accounts of 2 Cloud projects" in message for message in await warned())
