@@ -1,19 +1,16 @@
 """The job of the outbox: one callback, sent once a run of it."""
 
-from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from procrastinate import Blueprint, JobContext
 
 from db.errors import Contended, Unavailable
 from workers.callbacks.announcing import QUEUE
 from workers.callbacks.delivery import deliver
-from workers.queue.outcomes import EndJob, Fail, Snooze
+from workers.queue.outcomes import EndJob, Snooze
+from workers.tasks.endings import id_in
 from workers.tasks.names import CALLBACK_DELIVER
-from workers.tasks.stages import runtime_of
-
-DATABASE_PAUSE = timedelta(seconds=1)
+from workers.tasks.stages import DATABASE_PAUSE, runtime_of
 
 
 def add_callbacks(app: Blueprint) -> None:
@@ -23,12 +20,7 @@ def add_callbacks(app: Blueprint) -> None:
 
 async def deliver_callback(context: JobContext, /, **payload: Any) -> None:
     """Send one delivery: `{"delivery_id"}`. Its schedule is its row's; its job only snoozes."""
-    try:
-        delivery_id = UUID(str(payload.get("delivery_id")))
-    except ValueError as error:
-        raise EndJob(
-            Fail(error='the payload is {"delivery_id": "<id>"}', error_class="Rejected")
-        ) from error
+    delivery_id = id_in(payload, "delivery_id")
     try:
         await deliver(runtime_of(context), context, delivery_id)
     except (Unavailable, Contended) as error:

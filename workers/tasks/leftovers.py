@@ -1,18 +1,16 @@
 """The jobs that see to what runs leave: an upload whose run was ended, files that no row names."""
 
 from typing import Any
-from uuid import UUID
 
 import structlog
 from procrastinate import Blueprint, JobContext
 
 from db.errors import Contended, Unavailable
 from pipeline.errors import StageError
-from workers.queue.completion import attempts_allowed
-from workers.queue.outcomes import EndJob, Fail, Retry, Snooze
-from workers.retry import Again, Later, decide
+from workers.queue.outcomes import EndJob, Fail, Snooze
 from workers.runs.upload_ending import settle_upload
 from workers.sweeping import sweep_store
+from workers.tasks.endings import ending_after, id_in
 from workers.tasks.names import SETTLE_UPLOAD, SWEEP_ARTIFACTS
 from workers.tasks.stages import DATABASE_PAUSE, runtime_of
 
@@ -35,29 +33,13 @@ def add_leftovers(app: Blueprint) -> None:
 async def settle(context: JobContext, /, **payload: Any) -> None:
     """Settle one upload: `{"upload_id"}`. One that cannot be settled stays listed by the doctor."""
     runtime = runtime_of(context)
-    try:
-        upload_id = UUID(str(payload.get("upload_id")))
-    except ValueError as error:
-        raise EndJob(
-            Fail(error='the payload is {"upload_id": "<id>"}', error_class="Rejected")
-        ) from error
+    upload_id = id_in(payload, "upload_id")
     try:
         status = await settle_upload(runtime, upload_id)
     except (Unavailable, Contended) as error:
         raise EndJob(Snooze(until=DATABASE_PAUSE, error=str(error))) from error
     except StageError as error:
-        decision = decide(
-            error,
-            finished_attempts=context.job.attempts,
-            max_attempts=attempts_allowed(context),
-            chance=runtime.chance,
-        )
-        match decision:
-            case Again(delay=delay, error=text):
-                raise EndJob(Retry(at=delay, error=text)) from error
-            case Later(until=until, error=text):
-                raise EndJob(Snooze(until=until, error=text)) from error
-        raise EndJob(Fail(error=decision.error, error_class=type(error).__name__)) from error
+        raise ending_after(error, context, runtime) from error
     if status is not None:
         log.info("upload.settled", upload=str(upload_id), status=status)
 
