@@ -243,7 +243,8 @@ class Show:
             fault = Fault(**{name: entry[name] for name in FAULT_FIELDS})
             if fault in self._planned:
                 self._planned.remove(fault)
-            if entry["action"] == "freeze":
+            # One that was killed at random right after it was stopped is gone by now.
+            if entry["action"] == "freeze" and entry["pid"] in self._workers:
                 self._frozen[entry["pid"]] = -1.0
 
     def _wake_the_frozen(self, now: float) -> None:
