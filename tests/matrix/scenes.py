@@ -76,7 +76,7 @@ class Vendors:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self.openai = self._stack.enter_context(OpenAIServer())
-        self.elevenlabs = self._stack.enter_context(ElevenLabsServer())
+        self.elevenlabs = self._stack.enter_context(ElevenLabsServer(character_seconds=0.02))
         self.youtube = self._stack.enter_context(YouTubeServer())
 
     def close(self) -> None:

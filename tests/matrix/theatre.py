@@ -16,7 +16,6 @@ import psycopg
 from db.pool import open_pool
 from pipeline.domain import StageName
 from tests.matrix.scenes import LET_GO, Scene, Snapshot, Vendors, copied
-from tests.services import elevenlabs_server
 from tests.services.forge import Forge
 from tests.services.postgres import PostgresServer
 from workers.accounts.adding import NewAccount, add_account, parse_credentials
@@ -45,7 +44,6 @@ class Theatre:
         # One place for all scenes, one after the other: artifacts are known by where they are.
         self._house = root / "house"
         self._scenes = 0
-        elevenlabs_server.CHARACTER_SECONDS = 0.02
         self.vendors = Vendors()
         self.forge = Forge()
         self.forge.__enter__()

@@ -30,9 +30,9 @@ def refused(status: int, name: str, said: str, **headers: str) -> Reply:
 OUT_OF_CREDIT = refused(401, "quota_exceeded", "You have 3 credits remaining, 40 are required.")
 
 
-def tone(text: str, rate: int) -> bytes:
-    """Mono 16-bit samples: each character a stretch of a tone, white space a stretch of silence."""
-    each = round(CHARACTER_SECONDS * rate)
+def tone(text: str, rate: int, seconds: float = CHARACTER_SECONDS) -> bytes:
+    """Mono 16-bit samples: each character `seconds` of a tone, white space as much silence."""
+    each = round(seconds * rate)
     wave = (np.sin(np.arange(each) * 2 * np.pi * TONE_HERTZ / rate) * 12_000).astype("<i2")
     silence = np.zeros(each, dtype="<i2")
     return b"".join((silence if c.isspace() else wave).tobytes() for c in text)
@@ -48,33 +48,31 @@ def mp3(pcm: bytes, rate: int) -> bytes:
     return done.stdout
 
 
-def audio_for(text: str, output_format: str) -> bytes:
+def audio_for(text: str, output_format: str, seconds: float = CHARACTER_SECONDS) -> bytes:
     codec, rate = output_format.split("_")[:2]
-    pcm = tone(text, int(rate))
+    pcm = tone(text, int(rate), seconds)
     return mp3(pcm, int(rate)) if codec == "mp3" else pcm
 
 
-def alignment_of(text: str) -> dict[str, Any]:
+def alignment_of(text: str, seconds: float = CHARACTER_SECONDS) -> dict[str, Any]:
     """A character is heard for its whole stretch."""
     return {
         "characters": list(text),
-        "character_start_times_seconds": [
-            round(i * CHARACTER_SECONDS, 3) for i in range(len(text))
-        ],
-        "character_end_times_seconds": [
-            round((i + 1) * CHARACTER_SECONDS, 3) for i in range(len(text))
-        ],
+        "character_start_times_seconds": [round(i * seconds, 3) for i in range(len(text))],
+        "character_end_times_seconds": [round((i + 1) * seconds, 3) for i in range(len(text))],
     }
 
 
 class ElevenLabsServer(VendorServer):
     """The root of an ElevenLabs with one key, two voices and a few models. `history` are the
     recordings that it made, oldest first, whatever the caller saw of them; `may_read_history` is a
-    right of the key, and `page_size` the most that a page of it holds."""
+    right of the key, `page_size` the most that a page of it holds, and `character_seconds` how long
+    a character is heard."""
 
-    def __init__(self, *, key: str = KEY) -> None:
+    def __init__(self, *, key: str = KEY, character_seconds: float = CHARACTER_SECONDS) -> None:
         super().__init__()
         self.key = key
+        self.character_seconds = character_seconds
         self.history: list[dict[str, Any]] = []
         self.may_read_history = True
         self.history_reply: Reply | None = None
@@ -118,11 +116,12 @@ class ElevenLabsServer(VendorServer):
             "current-concurrent-requests": "1",
             "maximum-concurrent-requests": "5",
         } | changed.pop("headers", {})
-        audio = audio_for(text, output_format)
+        audio = audio_for(text, output_format, self.character_seconds)
+        aligned = alignment_of(text, self.character_seconds)
         body = {
             "audio_base64": base64.b64encode(audio).decode(),
-            "alignment": alignment_of(text),
-            "normalized_alignment": alignment_of(text),
+            "alignment": aligned,
+            "normalized_alignment": aligned,
             **changed,
         }
         self._remember(asked, audio, headers)
@@ -137,7 +136,7 @@ class ElevenLabsServer(VendorServer):
         request = asked.json()
         id_ = f"item_{len(self.history) + 1}"
         used = sum(i["character_count_change_to"] for i in self.history[-1:])
-        aligned = alignment_of(request["text"])
+        aligned = alignment_of(request["text"], self.character_seconds)
         output_format = asked.query.get("output_format", ["mp3_44100_128"])[0]
         kind = "audio/mpeg" if output_format.startswith("mp3") else "audio/pcm"
         self._audio[id_] = (audio, kind)

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +20,7 @@ from pipeline.render.planes import Frame, yuv_of
 from pipeline.render.probe import probe
 from pipeline.render.renderer import FilmRenderer
 from pipeline.render.segments import segments_of
-from tests.integration.render.test_renderer import OPTIONS, children_of, speak
+from tests.integration.render.test_renderer import OPTIONS, drawers, speak
 from tests.unit.pipeline.render.films import make_film
 from tests.unit.pipeline.test_children import wait_until_gone
 
@@ -270,7 +269,7 @@ async def test_cancelling_ends_the_decoders_too(tmp_path: Path) -> None:
     clip = footage_of(counting(tmp_path / "clip.mp4", 100, "30", step=1), 3.3)
     film = film_over(tmp_path, clip, clip, clip, pace=3.0)
     drawing = asyncio.Event()
-    others = set(children_of(os.getpid()))
+    others = drawers()
     renderer = FilmRenderer(OPTIONS)
     task = asyncio.create_task(
         renderer.render(
@@ -281,7 +280,7 @@ async def test_cancelling_ends_the_decoders_too(tmp_path: Path) -> None:
     )
     async with asyncio.timeout(60):
         await drawing.wait()
-    started = set(children_of(os.getpid())) - others
+    started = drawers() - others
     assert len(started) >= 3
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
