@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Half of the tests' time is spent waiting for processes and leases.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 2) * 3 // 2))')
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The tools' lock is resolved first, so that both hold the same versions of what they share.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
@@ -29,7 +31,7 @@ demo: $(VENV)/.runtime ## make a real video on embedded parts (ARGS="--videos 3 
 	@$(BIN)/ytempire demo $(ARGS)
 
 test: $(VENV)/.dev ## run the tests (PG=16 or PG=15 for another PostgreSQL, ARGS="-k name" for some)
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(PG),--pg=$(PG)) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(if $(PG),--pg=$(PG)) $(ARGS)
 
 chaos: $(VENV)/.dev ## kill workers and the database under 200 runs (ARGS="--runs 1000 --kills 100")
 	$(BIN)/python -m benchmarks.chaos $(ARGS)

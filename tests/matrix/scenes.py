@@ -53,6 +53,14 @@ UPDATE queue.job_queue
 LET_GO_STAGE = LET_GO.replace("LIKE 'video.%'", "= $1")
 # The time for which a call may still take effect is over, and whatever waits for it is due.
 SETTLE = "UPDATE provider_calls SET settle_at = clock_timestamp() WHERE status = 'intent'"
+# What is left of a video's extras may be tried again at once.
+TRY_EXTRAS = """
+UPDATE workflow_steps s
+   SET output = jsonb_set(output, '{extras}', (
+           SELECT jsonb_agg(extra || '{"until": null}')
+             FROM jsonb_array_elements(s.output->'extras') AS extras (extra)))
+ WHERE s.step_name = 'upload' AND s.output->'extras' @> '[{"status": "waits"}]'
+"""
 STATE = """
 SELECT s.status AS step, e.status AS run, e.current_step,
        coalesce(s.next_retry_at > clock_timestamp() + interval '5 s', false) AS resting,
@@ -241,7 +249,13 @@ class Scene:
             if state["resting"]:
                 await self.execute(SETTLE)
                 await self.let_go()
-            return bool(state["step"] == "success") and not await self.dressing()
+            if state["step"] != "success":
+                return False
+            if not await self.dressing():
+                return True
+            await self.execute(TRY_EXTRAS)
+            await self.execute(LET_GO_STAGE, EXTRAS)
+            return False
 
         try:
             await eventually(done, within=90)
