@@ -66,16 +66,6 @@ class Quota:
         rows = await _SQL["quota_lock"].many(self._connection, projects=projects, day=day)
         return [BucketRow(**row) for row in rows]
 
-    async def charge(
-        self, *, project: str, day: date, buckets: Sequence[str], units: Sequence[int]
-    ) -> bool:
-        """The guarded increment of all buckets; False when one of them has no room. The caller
-        rolls back then: the others were charged."""
-        charged = await _SQL["quota_charge"].exec(
-            self._connection, project=project, day=day, buckets=buckets, units=units
-        )
-        return charged == len(buckets)
-
     async def refund(
         self, *, project: str, day: date, buckets: Sequence[str], units: Sequence[int]
     ) -> None:

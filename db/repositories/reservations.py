@@ -164,30 +164,6 @@ class Reservations:
         row = await _SQL["reservation_find_held"].maybe(self._connection, execution_id=execution_id)
         return Held(**row) if row else None
 
-    async def insert(
-        self,
-        *,
-        execution_id: UUID,
-        account_id: UUID,
-        day: date,
-        units: Mapping[str, int],
-        covers: Sequence[str],
-        uploads: int,
-        expires_at: datetime,
-    ) -> UUID:
-        row = await _SQL["reservation_insert"].one(
-            self._connection,
-            execution_id=execution_id,
-            account_id=account_id,
-            day=day,
-            units=units,
-            covers=covers,
-            uploads=uploads,
-            expires_at=expires_at,
-        )
-        id_: UUID = row["id"]
-        return id_
-
     async def grant(
         self,
         *,
@@ -202,8 +178,9 @@ class Reservations:
         now: datetime,
         expires_at: datetime,
     ) -> UUID | None:
-        """Charge and reserve in one statement; None when a guard refuses, and then the transaction
-        must not be committed. `units` are charged on the project, by bucket."""
+        """Charge and reserve in one statement: a reservation of the run, or more units in the one
+        that it holds. None when a guard refuses, or it holds one of another account or day; then
+        the transaction must not be committed. `units` are charged on the project, by bucket."""
         row = await _SQL["reservation_grant"].maybe(
             self._connection,
             execution_id=execution_id,
@@ -224,21 +201,6 @@ class Reservations:
     async def extend(self, *, reservation_id: UUID, expires_at: datetime) -> None:
         await _SQL["reservation_extend"].exec(
             self._connection, reservation_id=reservation_id, expires_at=expires_at
-        )
-
-    async def add(
-        self, *, reservation_id: UUID, bucket: str, units: int, method: str, expires_at: datetime
-    ) -> bool:
-        """Cover one more request; False when the reservation has ended."""
-        return bool(
-            await _SQL["reservation_add"].exec(
-                self._connection,
-                reservation_id=reservation_id,
-                bucket=bucket,
-                units=units,
-                method=method,
-                expires_at=expires_at,
-            )
         )
 
     async def draw(
@@ -291,21 +253,6 @@ class Reservations:
             self._connection, execution_id=execution_id, reason=reason
         )
         return int(row["n"])
-
-    async def charge_account(
-        self, *, account_id: UUID, day: date, uploads: int, units: int, now: datetime
-    ) -> bool:
-        """The guarded increment; False when the account's limits do not allow it."""
-        return bool(
-            await _SQL["reservation_charge_account"].exec(
-                self._connection,
-                account_id=account_id,
-                day=day,
-                uploads=uploads,
-                units=units,
-                now=now,
-            )
-        )
 
     async def refund_account(
         self, *, account_id: UUID, day: date, uploads: int, units: int, total_units: int

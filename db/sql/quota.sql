@@ -24,15 +24,6 @@ SELECT quota_project_id AS project, bucket, used, quota_limit
  ORDER BY quota_project_id, bucket
    FOR UPDATE;
 
--- name: quota_charge :exec
--- parameters: project, day, buckets, units
--- The guarded increment; fewer rows than buckets: a limit was reached after all.
-UPDATE quota_usage q
-   SET used = q.used + c.units
-  FROM unnest($3::text[], $4::int[]) AS c(bucket, units)
- WHERE q.quota_project_id = $1 AND q.quota_date = $2 AND q.bucket = c.bucket
-   AND q.used + c.units <= q.quota_limit;
-
 -- name: quota_refund :exec
 -- parameters: project, day, buckets, units
 UPDATE quota_usage q

@@ -71,19 +71,13 @@ SELECT id, youtube_account_id AS account_id, quota_date, units, drawn, covers, e
   FROM account_reservations
  WHERE execution_id = $1 AND status = 'held';
 
--- name: reservation_insert :one
--- parameters: execution_id, account_id, day, units, covers, uploads, expires_at
-INSERT INTO account_reservations (execution_id, youtube_account_id, quota_date, units, covers,
-                                  uploads, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-RETURNING id;
-
 -- name: reservation_grant :maybe
 -- parameters: execution_id, account_id, project, day, buckets, bucket_units, uploads, account_units, units, covers, now, expires_at
 -- The guarded increments of account and buckets, and the reservation for which they are made. All
--- rows are locked already, so that the order within does not matter. No row: a guard refused after
--- all, and the transaction must not be committed. The Pacific day rolls over here, by itself; an
--- account whose cooling is over is ready again.
+-- rows are locked already, so that the order within does not matter. A run's reservation of this
+-- account and day that is held already takes the units and what they cover. No row: a guard refused
+-- after all, and the transaction must not be committed. The Pacific day rolls over here, by itself;
+-- an account whose cooling is over is ready again.
 WITH account AS (
     UPDATE youtube_accounts a
        SET uploads_today = c.uploads + $7::int,
@@ -112,26 +106,24 @@ WITH account AS (
        AND q.used + b.units <= q.quota_limit
  RETURNING q.bucket
 )
-INSERT INTO account_reservations (execution_id, youtube_account_id, quota_date, units, covers,
-                                  uploads, expires_at)
+INSERT INTO account_reservations AS r (execution_id, youtube_account_id, quota_date, units, covers,
+                                       uploads, expires_at)
 SELECT $1, account.id, $4, $9, $10, $7, $12
   FROM account
  WHERE (SELECT count(*) FROM charged) = cardinality($5::text[])
+    ON CONFLICT (execution_id) WHERE status = 'held' DO UPDATE
+   SET units = r.units || (SELECT coalesce(jsonb_object_agg(
+                               key, coalesce((r.units ->> key)::int, 0) + value::int), '{}')
+                             FROM jsonb_each_text(excluded.units)),
+       covers = r.covers || excluded.covers,
+       uploads = r.uploads + excluded.uploads,
+       expires_at = greatest(r.expires_at, excluded.expires_at)
+ WHERE (r.youtube_account_id, r.quota_date) = (excluded.youtube_account_id, excluded.quota_date)
 RETURNING id;
 
 -- name: reservation_extend :exec
 -- parameters: reservation_id, expires_at
 UPDATE account_reservations SET expires_at = greatest(expires_at, $2)
- WHERE id = $1 AND status = 'held';
-
--- name: reservation_add :exec
--- parameters: reservation_id, bucket, units, method, expires_at
--- Cover one more request of a method.
-UPDATE account_reservations
-   SET units = jsonb_set(units, ARRAY[$2::text],
-                         to_jsonb(coalesce((units ->> $2::text)::int, 0) + $3::int)),
-       covers = array_append(covers, $4::text),
-       expires_at = greatest(expires_at, $5)
  WHERE id = $1 AND status = 'held';
 
 -- name: reservation_draw :maybe
@@ -194,28 +186,6 @@ RETURNING r.execution_id, r.youtube_account_id AS account_id, r.quota_date, r.un
 -- parameters: execution_id, reason
 SELECT count(*) AS n FROM account_reservations
  WHERE execution_id = $1 AND status <> 'held' AND ended_reason = $2;
-
--- name: reservation_charge_account :exec
--- parameters: account_id, day, uploads, units, now
--- The guarded increment; the Pacific day rolls over here, by itself. An account whose cooling is
--- over is ready again. No row: the limits were reached after all.
-UPDATE youtube_accounts a
-   SET uploads_today = c.uploads + $3::int,
-       quota_used_today = c.units + $4::int,
-       last_quota_reset = CASE WHEN a.quota_date < $2 THEN $5::timestamptz
-                               ELSE a.last_quota_reset END,
-       quota_date = greatest(a.quota_date, $2),
-       last_upload_at = CASE WHEN $3::int > 0 THEN $5::timestamptz ELSE a.last_upload_at END,
-       state = CASE WHEN a.state = 'cooling'
-                         AND (a.cooldown_until IS NULL OR a.cooldown_until <= $5::timestamptz)
-                    THEN 'ready' ELSE a.state END,
-       cooldown_until = CASE WHEN a.cooldown_until > $5::timestamptz THEN a.cooldown_until END
-  FROM (SELECT id, CASE WHEN quota_date < $2 THEN 0 ELSE uploads_today END AS uploads,
-               CASE WHEN quota_date < $2 THEN 0 ELSE quota_used_today END AS units
-          FROM youtube_accounts WHERE id = $1) c
- WHERE a.id = c.id
-   AND ($3::int = 0 OR c.uploads + $3::int <= a.upload_limit)
-   AND ($4::int = 0 OR c.units + $4::int <= a.quota_limit);
 
 -- name: reservation_refund_account :exec
 -- parameters: account_id, day, uploads, units, total_units

@@ -16,7 +16,6 @@ from pipeline.ports import Host
 from workers.accounts.choice import Moment, Room, capacity_at
 from workers.accounts.quota_charges import (
     Spare,
-    charge,
     end_overdue,
     end_reservation,
     load_policy,
@@ -119,38 +118,39 @@ async def _reserve(
         return Over(held.id, execution_id, held.account_id, held.quota_date)
     if held is not None and method in held.covers:
         return None
-    cost = await _charge(connection, account, method, moment, execution_id)
-    expires_at = moment.now + EXTRA_HOLD
-    if held is None or not await rows.add(
-        reservation_id=held.id,
-        bucket=cost.bucket,
-        units=cost.units,
-        method=method,
-        expires_at=expires_at,
-    ):
-        await rows.insert(
-            execution_id=execution_id,
-            account_id=account_id,
-            day=moment.today,
-            units={cost.bucket: cost.units},
-            covers=[method],
-            uploads=0,
-            expires_at=expires_at,
+    cost = await _cost_with_room(connection, account, account.project, method, moment, execution_id)
+    granted = await rows.grant(
+        execution_id=execution_id,
+        account_id=account_id,
+        project=account.project,
+        day=moment.today,
+        units={cost.bucket: cost.units},
+        account_units=cost.units if cost.bucket == DEFAULT_BUCKET else 0,
+        covers=[method],
+        uploads=0,
+        now=moment.now,
+        expires_at=moment.now + EXTRA_HOLD,
+    )
+    if granted is None:
+        raise RuntimeError(
+            f"project {account.project} had room for {method} under our lock, and has none"
         )
     return None
 
 
-async def _charge(
-    connection: Connection, account: Candidate, method: str, moment: Moment, execution_id: UUID
+async def _cost_with_room(
+    connection: Connection,
+    account: Candidate,
+    project: str,
+    method: str,
+    moment: Moment,
+    execution_id: UUID,
 ) -> MethodCost:
-    """Charge one request of the method on the account and its project."""
-    project = account.project
-    if project is None:
-        raise ValueError("an account of the embedded host has no units")
+    """What one request of the method costs, with its buckets locked; raises as `reserve_extra`
+    does when there is no room for it."""
     policy = await load_policy(connection)
     cost = policy.cost(method)
     buckets = await lock_buckets(connection, policy, {project}, moment)
-    need = Need(0, {cost.bucket: cost.units})
     if cost.bucket == DEFAULT_BUCKET:
         spare = await spare_units(
             connection, policy, account, buckets, moment, charging=Need(0, {})
@@ -169,8 +169,6 @@ async def _charge(
             " left is for uploads that are still to come",
             until=await _until(connection, account, spare, cost, moment, execution_id),
         )
-    if not await charge(connection, account, need, moment):
-        raise RuntimeError(f"project {project} had room for {method} under our lock, and has none")
     return cost
 
 

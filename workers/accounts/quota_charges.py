@@ -61,28 +61,6 @@ async def lock_buckets(
     return {(row.project, row.bucket): Room(row.used, row.quota_limit) for row in locked}
 
 
-async def charge(connection: Connection, account: Candidate, need: Need, moment: Moment) -> bool:
-    """Count the need on the account and its project; False when a guard refuses, and then the
-    transaction must not be committed."""
-    on_project = account.project is not None
-    if not await Reservations(connection).charge_account(
-        account_id=account.id,
-        day=moment.today,
-        uploads=need.uploads,
-        units=need.default_units if on_project else 0,
-        now=moment.now,
-    ):
-        return False
-    if account.project is None or not need.units:
-        return True
-    return await Quota(connection).charge(
-        project=account.project,
-        day=moment.today,
-        buckets=list(need.units),
-        units=list(need.units.values()),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Spare:
     """The default units that extras may have, of the project and of the account: what is left when

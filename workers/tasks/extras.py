@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from typing import Any
-from uuid import UUID
 
 import structlog
 from procrastinate import Blueprint, JobContext
@@ -22,6 +21,7 @@ from workers.extras import (
 )
 from workers.queue.completion import record
 from workers.queue.outcomes import EndJob, Fail, Finish, Outcome, Snooze
+from workers.tasks.endings import id_in
 from workers.tasks.names import EXTRAS
 from workers.tasks.stages import runtime_of
 
@@ -40,12 +40,11 @@ async def extras(context: JobContext, /, **payload: Any) -> None:
     sees to its extras itself.
     """
     runtime = runtime_of(context)
+    execution_id = id_in(payload, "execution_id")
     try:
-        execution_id = UUID(str(payload.get("execution_id")))
         task = await find_task(runtime, execution_id)
-    except (ValueError, Rejected) as error:
-        said = str(error) if isinstance(error, Rejected) else 'it takes {"execution_id": "<id>"}'
-        raise EndJob(Fail(error=said, error_class="Rejected")) from error
+    except Rejected as error:
+        raise EndJob(Fail(error=str(error), error_class="Rejected")) from error
     if task is None:
         return
     try:

@@ -7,15 +7,17 @@ import asyncio
 import signal
 import sys
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from db.pool import Pool, transaction
 from db.repositories.accounts import Account
+from db.repositories.reservations import Reservations
 from pipeline.errors import Deferred, Rejected, Waiting
 from tests.services.account_network import Network, Run
-from workers.accounts.extras import reserve_extra
+from workers.accounts.extras import EXTRA_HOLD, reserve_extra
 from workers.accounts.quota_charges import end_overdue, release
 from workers.accounts.quota_meter import ProjectMeter, account_meter
 from workers.accounts.trouble import TROUBLE, spend
@@ -342,6 +344,68 @@ async def test_extra_that_is_covered_is_charged_once_a_request(desk: Desk) -> No
     assert await desk.used("1", "default") == FULL_UPLOAD
     await captions()  # a second request needs units of its own
     assert await desk.used("1", "default") == FULL_UPLOAD + 400
+
+
+async def test_more_units_join_the_reservation_that_the_run_holds(desk: Desk) -> None:
+    run, account = await desk.next()
+    await meter(desk.pool, account).sent("captions.insert")
+    later = NOON + timedelta(minutes=55)
+    await reserve_extra(
+        desk.pool,
+        execution_id=run.execution_id,
+        account_id=account.id,
+        method="captions.insert",
+        at=later,
+    )
+    (held,) = await desk.pool.fetch("SELECT * FROM account_reservations")
+    assert held["units"] == {"videos.insert": 1, "default": FULL_UPLOAD + 400}
+    assert held["uploads"] == 1
+    assert "captions.insert" in held["covers"]
+    assert held["expires_at"] == later + EXTRA_HOLD
+    await desk.release(run)
+    assert await desk.counters() == (0, 400, 0, 400)
+
+
+@pytest.mark.parametrize(
+    ("full", "asked"),
+    [
+        ("UPDATE youtube_accounts SET upload_limit = 0", {"uploads": 1}),
+        ("UPDATE youtube_accounts SET quota_limit = 49", {"account_units": 50}),
+        ("UPDATE quota_usage SET quota_limit = 49 WHERE bucket = 'default'", {}),
+        ("UPDATE account_reservations SET quota_date = quota_date - 1", {}),
+    ],
+)
+async def test_grant_refuses_whatever_its_caller_has_looked_at(
+    desk: Desk, full: str, asked: dict[str, int]
+) -> None:
+    """The last line of defence, under the choice of an account: guards of the statement itself."""
+    holder, account = await desk.next()
+    run = holder if "account_reservations" in full else await desk.run(desk.channel_id)
+    await desk.pool.execute("UPDATE quota_usage SET used = 0")
+    await desk.pool.execute(
+        "UPDATE youtube_accounts SET uploads_today = 0, quota_used_today = 0, quota_limit = 50"
+    )
+    wanted: dict[str, Any] = {
+        "execution_id": run.execution_id,
+        "account_id": account.id,
+        "project": "1",
+        "day": NOON.date(),
+        "units": {"default": 50},
+        "account_units": 0,
+        "covers": [],
+        "uploads": 0,
+        "now": NOON,
+        "expires_at": NOON,
+        **asked,
+    }
+    async with desk.pool.acquire() as connection:
+        for statement, granted in (("SELECT 1", True), (full, False)):
+            undone = connection.transaction()
+            await undone.start()
+            await connection.execute(statement)
+            given = await Reservations(connection).grant(**wanted)
+            assert (given is not None) is granted
+            await undone.rollback()
 
 
 async def test_limit_of_nothing_waits_for_a_person(desk: Desk) -> None:
